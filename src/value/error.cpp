@@ -1,0 +1,163 @@
+#include <vmplug/error.hpp>
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+namespace vmplug {
+namespace {
+
+using enum error_code;
+
+constexpr std::array catalogue{
+    error_entry{invalid_argument, "invalid_argument",
+                "An argument has a form or a value that is not allowed.",
+                "Correct it; `vmplug VERB --help` shows the form."},
+    error_entry{permission_denied, "permission_denied",
+                "The kernel or a socket refused access to this user.",
+                "Run as root, or as the user that owns the monitor's socket."},
+    error_entry{cancelled, "cancelled", "The operation was cancelled by its caller.",
+                "Nothing: what had been done was undone. See `vmplug operations`."},
+    error_entry{device_not_found, "device_not_found", "No PCI function of this host has that name.",
+                "`vmplug devices` lists the functions with address, ids and netdev."},
+    error_entry{device_ambiguous, "device_ambiguous", "More than one PCI function has those ids.",
+                "Name one by its address, for example 0000:01:00.0."},
+    error_entry{device_is_bridge, "device_is_bridge",
+                "Bridges and ports belong to the host; they cannot be assigned to a guest.",
+                "Choose a function behind the bridge; `vmplug devices` lists them."},
+    error_entry{device_critical, "device_critical",
+                "The host itself depends on this device: its network, its disks or its console.",
+                "Move the host's use elsewhere first, or repeat with --force if it is meant."},
+    error_entry{device_assigned, "device_assigned", "The device is already assigned to a guest.",
+                "Detach it there first; `vmplug list` shows who has it."},
+    error_entry{device_busy, "device_busy", "Another vmplug operation is working on this device.",
+                "Wait until it ends; `vmplug operations` shows it."},
+    error_entry{device_dead, "device_dead",
+                "The device's configuration space reads 0xffff: it does not answer any more.",
+                "Remove and rescan it, or restart the host; it is not given to a host driver."},
+    error_entry{group_not_viable, "group_not_viable",
+                "A neighbour in the device's IOMMU group is still on a host driver. The group is "
+                "the unit that the IOMMU can isolate, so it goes as a whole.",
+                "Repeat with --with-group to prepare the neighbours too, or use another device."},
+    error_entry{no_iommu, "no_iommu",
+                "The kernel has no IOMMU in use for this device, so it cannot be isolated.",
+                "Enable VT-d or AMD-Vi in the firmware and start the kernel with intel_iommu=on "
+                "(Intel; AMD needs no parameter); `vmplug check` shows the evidence."},
+    error_entry{driver_unavailable, "driver_unavailable",
+                "The host driver that the device must be bound to is not there.",
+                "Load its module (`modprobe vfio-pci` or `modprobe pci-stub`), or install it."},
+    error_entry{bind_failed, "bind_failed",
+                "The kernel did not give the device to the wanted driver.",
+                "`dmesg` says why the driver's probe refused it."},
+    error_entry{node_missing, "node_missing", "/dev/vfio has no node for the device's group.",
+                "Check that udev runs and that /dev/vfio is the host's."},
+    error_entry{host_stuck, "host_stuck",
+                "A write to sysfs did not come back: the kernel waits for a user of the device.",
+                "End the process that is named as the holder, then run `vmplug recover`."},
+    error_entry{host_io, "host_io", "Reading or writing a file of the kernel failed.",
+                "The text says which file and why."},
+    error_entry{vm_not_found, "vm_not_found", "No running QEMU has that name, pid or socket.",
+                "`vmplug vms` lists the guests of this host."},
+    error_entry{vm_ambiguous, "vm_ambiguous", "More than one running QEMU has that name.",
+                "Name the guest by its pid or by its monitor's socket."},
+    error_entry{no_monitor, "no_monitor", "That QEMU was started without a usable monitor.",
+                "Start it with -qmp unix:/run/NAME.qmp,server=on,wait=off."},
+    error_entry{monitor_gone, "monitor_gone", "Nobody listens at the monitor's address.",
+                "The QEMU has ended, or the path is wrong; `vmplug vms` shows what runs."},
+    error_entry{monitor_busy, "monitor_busy",
+                "Another client holds the monitor: QEMU serves one client at a time.",
+                "End that client, or give the guest a second -qmp socket for vmplug."},
+    error_entry{monitor_silent, "monitor_silent", "The monitor accepted but did not answer.",
+                "Another client may hold it, or QEMU's main loop hangs; `vmplug vms` shows who."},
+    error_entry{protocol_violation, "protocol_violation",
+                "The peer sent something that is not the monitor protocol.",
+                "Check that the address is a QMP (or HMP) monitor."},
+    error_entry{limit_exceeded, "limit_exceeded", "A message or a value is larger than allowed.",
+                "The text says which limit."},
+    error_entry{timed_out, "timed_out", "No answer came before the deadline.",
+                "The outcome is unknown until it is probed: run `vmplug recover`."},
+    error_entry{connection_lost, "connection_lost",
+                "The monitor's connection ended while a command was under way.",
+                "Whether the command ran is unknown until it is probed: run `vmplug recover`."},
+    error_entry{command_failed, "command_failed", "QEMU refused the command.",
+                "The text carries QEMU's own words."},
+    error_entry{
+        no_free_port, "no_free_port",
+        "Every port of the guest that takes a hot-add is occupied or reserved; ports cannot "
+        "be added to a live guest.",
+        "Detach something, or start the guest with one more "
+        "-device pcie-root-port,id=ID,chassis=N,slot=N."},
+    error_entry{port_unusable, "port_unusable",
+                "The named port does not exist, does not take a hot-add, or is occupied.",
+                "`vmplug ports VM` lists the ports."},
+    error_entry{duplicate_id, "duplicate_id", "The guest already has a device of that id.",
+                "Choose another --id; `vmplug list VM` shows those in use."},
+    error_entry{model_unavailable, "model_unavailable",
+                "This QEMU has no device model of that name (pci-assign ended with QEMU 2.12).",
+                "Use --driver auto or --driver vfio-pci."},
+    error_entry{property_unknown, "property_unknown",
+                "The device model has no such property, or the value has the wrong type.",
+                "`vmplug qmp VM device-list-properties typename=vfio-pci` lists them."},
+    error_entry{guest_not_ready, "guest_not_ready",
+                "The guest is in a state in which QEMU allows no hot-plug, such as a migration.",
+                "Wait until it has ended."},
+    error_entry{guest_rejected, "guest_rejected",
+                "The guest asked for the removal of the device directly after it was added, as a "
+                "guest does that is still booting.",
+                "Repeat when the guest has booted."},
+    error_entry{
+        unplug_pending, "unplug_pending",
+        "The guest was asked to release the device and has not done it yet. A guest that is "
+        "paused, not booted or without hot-plug support does not.",
+        "It completes by itself when the guest lets go or is reset; then run "
+        "`vmplug recover`, which gives the device back to the host."},
+    error_entry{not_attached, "not_attached", "The guest has no device of that id.",
+                "`vmplug list VM` shows the assigned devices."},
+    error_entry{
+        memlock_too_low, "memlock_too_low",
+        "VFIO locks all of the guest's memory, and QEMU's limit for locked memory is lower.",
+        "Raise it: prlimit --memlock=BYTES --pid PID, or LimitMEMLOCK= in the unit."},
+    error_entry{journal_unavailable, "journal_unavailable",
+                "The journal cannot be opened or written, and nothing is done without it.",
+                "Check the state directory (--state-dir): owner, free space, read-only mount."},
+    error_entry{journal_corrupt, "journal_corrupt", "The journal's file is damaged.",
+                "Keep a copy, restore it from a backup or move it away, and check `vmplug devices` "
+                "for devices left on vfio-pci."},
+    error_entry{operation_conflict, "operation_conflict",
+                "An unfinished operation stands in the way of this one.",
+                "Run `vmplug recover` to settle it."},
+    error_entry{internal, "internal", "vmplug has a bug.",
+                "Please report it with the output of `vmplug operations --json`."},
+};
+
+constexpr bool in_order() {
+    for (std::size_t i = 0; i < catalogue.size(); ++i)
+        if (static_cast<std::size_t>(catalogue[i].code) != i) return false;
+    return catalogue.size() == static_cast<std::size_t>(internal) + 1;
+}
+static_assert(in_order(), "one row for each error_code, in its order");
+
+} // namespace
+
+void throw_exception_from_error(const error& failure, const boost::source_location&) {
+    throw std::logic_error("unchecked error: " + failure.where + ": " + failure.text);
+}
+
+std::span<const error_entry> error_catalogue() {
+    return catalogue;
+}
+
+const error_entry& explain(error_code code) {
+    return catalogue[static_cast<std::size_t>(code)];
+}
+
+std::string_view code_name(error_code code) {
+    return explain(code).name;
+}
+
+const error_entry* find_error(std::string_view name) {
+    const auto row = std::ranges::find(catalogue, name, &error_entry::name);
+    return row == catalogue.end() ? nullptr : &*row;
+}
+
+} // namespace vmplug
