@@ -1,0 +1,225 @@
+#include "journal/journal.hpp"
+
+#include "journal/record_text.hpp"
+#include "journal/sqlite.hpp"
+
+#include <filesystem>
+#include <limits>
+#include <system_error>
+#include <utility>
+
+#include <sys/stat.h>
+
+namespace vmplug {
+namespace {
+
+constexpr int schema_version = 1;
+constexpr int busy_timeout_ms = 5000;
+
+constexpr const char* schema = R"sql(
+create table operation (
+    number       integer primary key autoincrement,
+    kind         text not null,
+    state        text not null,
+    outcome      text not null,
+    releases  integer not null,
+    request_id   text not null,
+    body         text not null
+);
+create index operation_state on operation (state);
+create index operation_releases on operation (releases) where releases <> 0;
+create unique index operation_request on operation (request_id) where request_id <> '';
+create table step (
+    operation    integer not null references operation (number),
+    position     integer not null,
+    body         text not null,
+    primary key (operation, position)
+) without rowid;
+pragma user_version = 1;
+)sql";
+
+result<void> create_directory(const std::string& directory) {
+    const auto previous = ::umask(0077);
+    std::error_code failure;
+    std::filesystem::create_directories(directory, failure);
+    ::umask(previous);
+    if (!failure) return {};
+    return error{error_code::journal_unavailable, directory,
+                 "cannot create the state directory: " + failure.message(),
+                 "name another one with --state-dir, or run as root"};
+}
+
+result<std::int64_t> read_schema_version(sqlite3* database) {
+    sqlite::statement version(database, "pragma user_version");
+    if (auto row = version.step(); row.has_error()) return row.error();
+    const auto found = version.integer(0);
+    if (found <= schema_version) return found;
+    return error{error_code::journal_corrupt, sqlite3_db_filename(database, "main"),
+                 "the journal was written by a newer vmplug (schema " + std::to_string(found) + ")",
+                 "use that version of vmplug"};
+}
+
+/// Makes the tables of a new file. Another process may be doing the same: the lock decides.
+result<void> prepare_schema(sqlite3* database) {
+    auto found = read_schema_version(database);
+    if (found.has_error()) return found.error();
+    if (*found == schema_version) return {};
+    sqlite::transaction transaction(database);
+    if (auto begun = transaction.begin(); begun.has_error()) return begun;
+    found = read_schema_version(database);
+    if (found.has_error()) return found.error();
+    if (*found == schema_version) return {};
+    if (auto made = sqlite::run(database, schema); made.has_error()) return made;
+    return transaction.commit();
+}
+
+result<void> write_operation(sqlite3* database, operation_record& record) {
+    sqlite::statement insert(database,
+                             "insert into operation (number, kind, state, outcome, releases, "
+                             "request_id, body) values (nullif(?, 0), ?, ?, ?, ?, ?, ?) "
+                             "on conflict (number) do update set state = excluded.state, "
+                             "outcome = excluded.outcome, releases = excluded.releases, "
+                             "body = excluded.body");
+    insert.bind(record.number)
+        .bind(std::string(kind_name(record.kind)))
+        .bind(std::string(state_name(record.state)))
+        .bind(std::string(record.ended ? outcome_name(*record.ended) : ""))
+        .bind(record.releases)
+        .bind(record.request_id)
+        .bind(format_record(record));
+    if (auto written = insert.step(); written.has_error()) return written.error();
+    if (record.number == 0) record.number = sqlite3_last_insert_rowid(database);
+    return {};
+}
+
+result<void> write_steps(sqlite3* database, const operation_record& record) {
+    for (std::size_t i = 0; i < record.steps.size(); ++i) {
+        sqlite::statement insert(database, "insert or replace into step values (?, ?, ?)");
+        insert.bind(record.number)
+            .bind(static_cast<std::int64_t>(i))
+            .bind(format_step(record.steps[i]));
+        if (auto written = insert.step(); written.has_error()) return written.error();
+    }
+    return {};
+}
+
+result<std::vector<step_record>> read_steps(sqlite3* database, std::int64_t number) {
+    sqlite::statement select(database,
+                             "select body from step where operation = ? order by position");
+    select.bind(number);
+    std::vector<step_record> steps;
+    for (;;) {
+        auto row = select.step();
+        if (row.has_error()) return row.error();
+        if (!*row) return steps;
+        auto step = parse_step(select.text(0));
+        if (step.has_error()) return step.error();
+        steps.push_back(std::move(*step));
+    }
+}
+
+} // namespace
+
+void journal::closer::operator()(sqlite3* database) const {
+    sqlite3_close_v2(database);
+}
+
+journal::journal(std::unique_ptr<sqlite3, closer> database) : database_(std::move(database)) {}
+journal::journal(journal&&) noexcept = default;
+journal& journal::operator=(journal&&) noexcept = default;
+journal::~journal() = default;
+
+result<journal> journal::open(const std::string& directory) {
+    if (auto made = create_directory(directory); made.has_error()) return made.error();
+    const auto previous = ::umask(0077);
+    sqlite3* handle = nullptr;
+    sqlite3_open_v2((directory + "/journal.db").c_str(), &handle,
+                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+    std::unique_ptr<sqlite3, closer> database(handle);
+    sqlite3_busy_timeout(handle, busy_timeout_ms);
+    // WAL with FULL: one fsync for each commit, and a torn tail is recognised by its checksum.
+    auto ready = sqlite::run(handle, "pragma journal_mode = wal; pragma synchronous = full");
+    if (ready.has_value()) ready = prepare_schema(handle);
+    ::umask(previous);
+    if (ready.has_value()) return journal(std::move(database));
+    auto failure = ready.error();
+    if (failure.where.empty()) failure.where = directory + "/journal.db";
+    return failure;
+}
+
+result<journal> journal::open_to_read(const std::string& directory) {
+    std::error_code ignored;
+    if (!std::filesystem::exists(directory + "/journal.db", ignored) && !ignored)
+        return journal(nullptr);
+    if (ignored)
+        return error{error_code::journal_unavailable, directory, ignored.message(),
+                     "run as root, or name another directory with --state-dir"};
+    return open(directory);
+}
+
+result<void> journal::save(operation_record& record) {
+    const auto number = record.number;
+    sqlite::transaction transaction(database_.get());
+    auto saved = transaction.begin();
+    if (saved.has_value()) saved = write_operation(database_.get(), record);
+    if (saved.has_value()) saved = write_steps(database_.get(), record);
+    if (saved.has_value()) saved = transaction.commit();
+    if (saved.has_error()) record.number = number;
+    return saved;
+}
+
+result<std::vector<operation_record>> journal::query(const char* condition, std::int64_t number,
+                                                     const std::string& text) {
+    std::vector<operation_record> records;
+    if (!database_) return records;
+    const auto sql = std::string("select number, body from operation where ") + condition;
+    sqlite::statement select(database_.get(), sql.c_str());
+    select.bind(number).bind(text);
+    for (;;) {
+        auto row = select.step();
+        if (row.has_error()) return row.error();
+        if (!*row) return records;
+        auto record = parse_record(select.text(1));
+        if (record.has_error()) return record.error();
+        record->number = select.integer(0);
+        auto steps = read_steps(database_.get(), record->number);
+        if (steps.has_error()) return steps.error();
+        record->steps = std::move(*steps);
+        records.push_back(std::move(*record));
+    }
+}
+
+result<operation_record> journal::load(std::int64_t number) {
+    auto records = query("number = ?1 and ?2 = ''", number, {});
+    if (records.has_error()) return records.error();
+    if (!records->empty()) return std::move(records->front());
+    return error{error_code::invalid_argument, std::to_string(number),
+                 "the journal has no operation of that number", "`vmplug operations` lists them"};
+}
+
+result<std::vector<operation_record>> journal::load_open() {
+    return query("?1 = 0 and state <> 'closed' and ?2 = '' order by number", 0, {});
+}
+
+result<std::vector<operation_record>> journal::load_assignments() {
+    return query("?1 = 0 and ?2 = '' and kind in ('attach', 'bind') and outcome = 'done' "
+                 "and not exists (select 1 from operation as later where later.releases = "
+                 "operation.number and later.state = 'closed' and later.outcome = 'done') "
+                 "order by number",
+                 0, {});
+}
+
+result<std::vector<operation_record>> journal::load_latest(std::size_t count) {
+    const auto most = std::numeric_limits<std::int32_t>::max();
+    const auto limit =
+        count < static_cast<std::size_t>(most) ? static_cast<std::int64_t>(count) : most;
+    return query("?2 = '' order by number desc limit ?1", limit, {});
+}
+
+result<operation_record> journal::find_request(const std::string& request_id) {
+    auto records = query("?1 = 0 and request_id = ?2 and request_id <> ''", 0, request_id);
+    if (records.has_error()) return records.error();
+    return records->empty() ? operation_record{} : std::move(records->front());
+}
+
+} // namespace vmplug

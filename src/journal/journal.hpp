@@ -1,0 +1,59 @@
+#pragma once
+
+#include <vmplug/operation.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+struct sqlite3;
+
+namespace vmplug {
+
+/// The durable record of all operations: one SQLite file in the state directory.
+///
+/// Each `save` is one transaction and is on the disk when it returns (synchronous=FULL). Several
+/// processes may use one journal: writers wait for each other, bounded.
+///
+/// Errors: `journal_unavailable` (cannot be opened or written: the text has SQLite's reason),
+/// `journal_corrupt` (not a database, a damaged page, a schema of a newer vmplug). After a failed
+/// `save` the file is as it was before it.
+class journal {
+public:
+    /// Opens or creates DIRECTORY/journal.db; creates DIRECTORY (mode 0700) when it is missing.
+    static result<journal> open(const std::string& directory);
+
+    /// Opens an existing journal for reading alone; an absent one reads as empty.
+    static result<journal> open_to_read(const std::string& directory);
+
+    journal(journal&&) noexcept;
+    journal& operator=(journal&&) noexcept;
+    ~journal();
+
+    /// Inserts a record whose number is 0 and gives it its number, or replaces the one it has.
+    result<void> save(operation_record& record);
+
+    result<operation_record> load(std::int64_t number);
+    /// All operations that are not closed, oldest first.
+    result<std::vector<operation_record>> load_open();
+    /// Attach and bind operations that ended as done and whose device was not taken back yet: no
+    /// closed operation `releases` them.
+    result<std::vector<operation_record>> load_assignments();
+    /// The latest `count` operations, newest first.
+    result<std::vector<operation_record>> load_latest(std::size_t count);
+    /// The operation of a caller's key; number 0 when there is none.
+    result<operation_record> find_request(const std::string& request_id);
+
+private:
+    struct closer {
+        void operator()(sqlite3* database) const;
+    };
+    explicit journal(std::unique_ptr<sqlite3, closer> database);
+
+    result<std::vector<operation_record>> query(const char* condition, std::int64_t number,
+                                                const std::string& text);
+
+    std::unique_ptr<sqlite3, closer> database_; ///< null: an absent journal, opened to read
+};
+
+} // namespace vmplug

@@ -1,0 +1,105 @@
+#include "journal/journal.hpp"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include <unistd.h>
+
+using namespace vmplug;
+
+namespace {
+
+struct temporary_directory {
+    temporary_directory() {
+        std::string pattern = "/tmp/vmplug-journal-XXXXXX";
+        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+        path = pattern;
+    }
+    ~temporary_directory() { std::filesystem::remove_all(path); }
+    std::string path;
+};
+
+operation_record sample() {
+    operation_record record;
+    record.subject = {{"device", "0000:01:00.0"}, {"guest", "we\x1b[2Jb\xff"}};
+    record.runner = {"boot", 42, 4711};
+    record.forward_from = 1;
+    step_record step;
+    step.planned = {"set_binding", {{"device", "0000:01:00.0"}, {"driver", "vfio-pci"}}};
+    step.prior_state = {{"driver", "e1000e"}, {"driver_override", ""}};
+    step.state = step_state::begun;
+    step.duration = std::chrono::microseconds(1234);
+    record.steps.push_back(step);
+    return record;
+}
+
+} // namespace
+
+TEST_CASE("a record comes back as it was saved") {
+    temporary_directory directory;
+    auto record = sample();
+    record.failure = error{error_code::command_failed, "device_add nic0", "GenericError: no", ""};
+    {
+        auto journal = journal::open(directory.path + "/state").value();
+        REQUIRE(journal.save(record).has_value());
+        CHECK(record.number == 1);
+    }
+    auto journal = journal::open(directory.path + "/state").value();
+    const auto found = journal.load(1).value();
+    CHECK(found.steps.at(0).planned == record.steps[0].planned);
+    CHECK(found.steps[0].prior_state == record.steps[0].prior_state);
+    CHECK(found.steps[0].state == step_state::begun);
+    CHECK(found.steps[0].duration == record.steps[0].duration);
+    CHECK(found.runner == record.runner);
+    CHECK(found.forward_from == 1);
+    CHECK(found.failure->text == "GenericError: no");
+    CHECK(journal.load_open().value().size() == 1);
+    CHECK(journal.load(2).error().code == error_code::invalid_argument);
+}
+
+TEST_CASE("an assignment ends when a detach that releases it is closed as done") {
+    temporary_directory directory;
+    auto journal = journal::open(directory.path).value();
+    auto attach = sample();
+    attach.state = operation_state::closed;
+    attach.ended = outcome::done;
+    REQUIRE(journal.save(attach).has_value());
+    CHECK(journal.load_assignments().value().size() == 1);
+
+    auto detach = sample();
+    detach.kind = operation_kind::detach;
+    detach.releases = attach.number;
+    detach.ended = outcome::unplug_pending;
+    REQUIRE(journal.save(detach).has_value());
+    CHECK(journal.load_assignments().value().size() == 1);
+
+    detach.state = operation_state::closed;
+    detach.ended = outcome::done;
+    REQUIRE(journal.save(detach).has_value());
+    CHECK(journal.load_assignments().value().empty());
+    CHECK(journal.load_latest(1).value().at(0).number == detach.number);
+}
+
+TEST_CASE("a request's key belongs to one operation") {
+    temporary_directory directory;
+    auto journal = journal::open(directory.path).value();
+    auto first = sample();
+    first.request_id = "key";
+    REQUIRE(journal.save(first).has_value());
+    auto second = sample();
+    second.request_id = "key";
+    CHECK(journal.save(second).has_error());
+    CHECK(second.number == 0);
+    CHECK(journal.find_request("key").value().number == first.number);
+    CHECK(journal.find_request("other").value().number == 0);
+}
+
+TEST_CASE("a damaged file and a directory that cannot be made are told apart") {
+    temporary_directory directory;
+    std::ofstream(directory.path + "/journal.db") << std::string(8192, 'x');
+    CHECK(journal::open(directory.path).error().code == error_code::journal_corrupt);
+    CHECK(journal::open("/proc/nowhere").error().code == error_code::journal_unavailable);
+    CHECK(journal::open_to_read(directory.path + "/none").value().load_open().value().empty());
+}
