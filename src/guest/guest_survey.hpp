@@ -1,0 +1,49 @@
+#pragma once
+
+#include <vmplug/guest_facts.hpp>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vmplug {
+
+/// A QMP command that the survey wants answered.
+struct guest_query {
+    std::string command;
+    std::string arguments; ///< JSON text, empty for none
+};
+
+/// Collects `guest_facts` without doing I/O: `next` says what to ask, `answer` takes the replies.
+///
+///     guest_survey survey(version);
+///     for (auto batch = survey.next(); !batch.empty(); batch = survey.next())
+///         for each i: survey.answer(i, reply to batch[i], or nullptr when QEMU refused it)
+///     survey.facts()
+///
+/// A batch may be sent as a whole: no query in it depends on another. What a QEMU refuses is
+/// missing in the facts, so the same survey serves old ones. Replies are untrusted: what has not
+/// the documented form counts as missing, and at most `devices_max` devices are looked at.
+class guest_survey {
+public:
+    static constexpr std::size_t devices_max = 512;
+
+    explicit guest_survey(std::string version);
+    guest_survey(guest_survey&&) noexcept;
+    guest_survey& operator=(guest_survey&&) noexcept;
+    ~guest_survey();
+
+    std::vector<guest_query> next();
+    void answer(std::size_t index, const nlohmann::json* reply);
+
+    /// Valid when `next` has returned an empty batch.
+    const guest_facts& facts() const;
+
+private:
+    struct state;
+    std::unique_ptr<state> state_;
+};
+
+} // namespace vmplug
