@@ -35,6 +35,7 @@ enum class step_state {
 struct step_record {
     step planned;
     fields prior_state;
+    fields findings; ///< what it saw when it was applied, e.g. that the guest configured the device
     step_state state = step_state::planned;
     std::chrono::microseconds duration{0};
 };

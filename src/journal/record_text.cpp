@@ -112,6 +112,7 @@ std::string format_step(const step_record& step) {
     return dump({{"kind", step.planned.kind},
                  {"arguments", step.planned.arguments},
                  {"prior_state", step.prior_state},
+                 {"findings", step.findings},
                  {"state", state_name(step.state)},
                  {"duration_us", step.duration.count()}});
 }
@@ -126,6 +127,7 @@ result<step_record> parse_step(const std::string& text) {
         step.planned.kind = value.at("kind");
         step.planned.arguments = value.at("arguments").get<fields>();
         step.prior_state = value.at("prior_state").get<fields>();
+        step.findings = value.at("findings").get<fields>();
         step.state = parse_step_state(value.at("state"));
         step.duration = microseconds(value.at("duration_us").get<std::int64_t>());
         return step;

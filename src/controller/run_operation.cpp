@@ -1,0 +1,105 @@
+#include "controller/run_operation.hpp"
+
+#include <chrono>
+
+namespace vmplug {
+namespace {
+
+using boost::asio::awaitable;
+using std::chrono::microseconds;
+using std::chrono::steady_clock;
+using std::chrono::system_clock;
+
+error unknown_kind(const step_record& step) {
+    return {error_code::journal_corrupt, step.planned.kind,
+            "the journal names a kind of step that this vmplug does not know",
+            "use the version of vmplug that wrote it"};
+}
+
+awaitable<void> observe(operation_machine& machine, step_context& context, std::size_t i) {
+    auto& step = machine.record().steps[i];
+    if (context.stop_requested && context.stop_requested()) {
+        machine.observed(
+            error{error_code::cancelled, step.planned.kind, "it was asked to stop", {}});
+        co_return;
+    }
+    const auto* kind = find_step_kind(step.planned.kind);
+    if (!kind) {
+        machine.observed(unknown_kind(step));
+        co_return;
+    }
+    auto prior = co_await kind->observe(context, step.planned.arguments);
+    machine.observed(std::move(prior));
+}
+
+awaitable<void> apply(operation_machine& machine, step_context& context, std::size_t i) {
+    auto& step = machine.record().steps[i];
+    const auto begin = steady_clock::now();
+    const auto* kind = find_step_kind(step.planned.kind);
+    auto found = co_await kind->apply(context, step.planned.arguments, step.prior_state);
+    step.duration = std::chrono::duration_cast<microseconds>(steady_clock::now() - begin);
+    if (found.has_error()) {
+        machine.applied(found.error());
+        co_return;
+    }
+    step.findings = std::move(*found);
+    machine.applied(result<void>{});
+}
+
+awaitable<void> probe(operation_machine& machine, step_context& context, std::size_t i) {
+    const auto& step = machine.record().steps[i];
+    const auto* kind = find_step_kind(step.planned.kind);
+    if (!kind) {
+        machine.probed(presence::unknown);
+        co_return;
+    }
+    machine.probed(co_await kind->probe(context, step.planned.arguments, step.prior_state));
+}
+
+awaitable<void> revert(operation_machine& machine, step_context& context, std::size_t i) {
+    const auto& step = machine.record().steps[i];
+    const auto* kind = find_step_kind(step.planned.kind);
+    if (!kind) {
+        machine.reverted(unknown_kind(step));
+        co_return;
+    }
+    auto undone = co_await kind->revert(context, step.planned.arguments, step.prior_state);
+    machine.reverted(undone);
+}
+
+void save(operation_machine& machine, journal& journal) {
+    machine.record().ended_at = system_clock::now();
+    machine.saved(journal.save(machine.record()));
+}
+
+} // namespace
+
+awaitable<void> run_operation(operation_machine& machine, journal& journal, step_context& context,
+                              const run_observer& observer) {
+    for (auto now = machine.next(); now.kind != action_kind::finish; now = machine.next()) {
+        const bool visible = now.kind == action_kind::apply || now.kind == action_kind::revert;
+        if (visible && observer.before) observer.before(machine.record(), now);
+        switch (now.kind) {
+        case action_kind::observe:
+            co_await observe(machine, context, now.step);
+            break;
+        case action_kind::save:
+            save(machine, journal);
+            break;
+        case action_kind::apply:
+            co_await apply(machine, context, now.step);
+            break;
+        case action_kind::probe:
+            co_await probe(machine, context, now.step);
+            break;
+        case action_kind::revert:
+            co_await revert(machine, context, now.step);
+            break;
+        case action_kind::finish:
+            break;
+        }
+        if (visible && observer.after) observer.after(machine.record(), now);
+    }
+}
+
+} // namespace vmplug

@@ -1,0 +1,74 @@
+#pragma once
+
+#include "controller/guest_link.hpp"
+#include "controller/host_control.hpp"
+#include "journal/operation_machine.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <functional>
+#include <span>
+#include <string>
+
+namespace vmplug {
+
+/// What the steps of one operation share.
+struct step_context {
+    host_control& host;
+
+    /// The guest's link, made when it is first needed. Errors: why there is none.
+    std::function<boost::asio::awaitable<result<guest_link*>>()> guest;
+
+    /// The QEMU that the operation began with; pid 0 when it is not known.
+    process_identity qemu;
+
+    /// Told what a step waits for; may be empty.
+    std::function<void(const std::string&)> progress;
+
+    /// The operation was asked to stop: waits end early.
+    std::function<bool()> stop_requested;
+
+    std::chrono::milliseconds host_deadline{10'000};  ///< of one write to the kernel
+    std::chrono::milliseconds guest_deadline{30'000}; ///< of one command to QEMU
+};
+
+/// One kind of step. All three acts are idempotent, so a crash between them does no harm, and
+/// `probe` reads the world anew each time.
+class step_kind_handler {
+public:
+    template <class T>
+    using task = boost::asio::awaitable<result<T>>;
+
+    virtual ~step_kind_handler() = default;
+
+    virtual std::string_view name() const = 0;
+
+    /// One line for a person: what will be done.
+    virtual std::string describe(const fields& arguments) const = 0;
+
+    /// Commands that undo it by hand, for an operation that is stuck.
+    virtual std::vector<std::string> manual_undo(const fields& arguments,
+                                                 const fields& prior) const = 0;
+
+    /// Reads what the step will change.
+    virtual task<fields> observe(step_context& context, const fields& arguments) const = 0;
+
+    /// Does it and verifies it; returns what it found.
+    virtual task<fields> apply(step_context& context, const fields& arguments,
+                               const fields& prior) const = 0;
+
+    /// Whether the step stands, that is, whether there is anything to revert.
+    virtual boost::asio::awaitable<presence> probe(step_context& context, const fields& arguments,
+                                                   const fields& prior) const = 0;
+    virtual task<void> revert(step_context& context, const fields& arguments,
+                              const fields& prior) const = 0;
+};
+
+/// All kinds that there are; the fault matrix walks this list.
+std::span<const step_kind_handler* const> step_kinds();
+
+/// Nullptr for a name that no kind has: a journal of another version.
+const step_kind_handler* find_step_kind(std::string_view name);
+
+} // namespace vmplug

@@ -1,0 +1,51 @@
+#include "controller/steps/device_add.hpp"
+
+#include "controller/steps/release_device.hpp"
+#include "controller/steps/wait.hpp"
+
+#include <vmplug/plan.hpp>
+
+namespace vmplug {
+
+using boost::asio::awaitable;
+
+std::string_view device_add_kind::name() const {
+    return step_kind::device_add;
+}
+
+std::string device_add_kind::describe(const fields& arguments) const {
+    return "add it to the guest: device_add " + field(arguments, "arguments");
+}
+
+std::vector<std::string> device_add_kind::manual_undo(const fields& arguments,
+                                                      const fields&) const {
+    return {"vmplug qmp VM device_del id=" + field(arguments, "id")};
+}
+
+awaitable<result<fields>> device_add_kind::observe(step_context&, const fields&) const {
+    co_return fields{};
+}
+
+awaitable<result<fields>> device_add_kind::apply(step_context& context, const fields& arguments,
+                                                 const fields&) const {
+    auto link = co_await context.guest();
+    if (link.has_error()) co_return link.error();
+    auto json = field(arguments, "arguments");
+    auto added = co_await (*link)->device_add(std::move(json), context.guest_deadline);
+    if (added.has_error()) co_return added.error();
+    co_return fields{};
+}
+
+awaitable<presence> device_add_kind::probe(step_context& context, const fields& arguments,
+                                           const fields&) const {
+    auto sight = co_await look_for_device(context, field(arguments, "id"));
+    if (sight.has_error()) co_return presence::unknown;
+    co_return *sight == guest_sight::gone ? presence::absent : presence::applied;
+}
+
+awaitable<result<void>> device_add_kind::revert(step_context& context, const fields& arguments,
+                                                const fields&) const {
+    co_return co_await release_device(context, field(arguments, "id"), context.guest_deadline);
+}
+
+} // namespace vmplug

@@ -1,0 +1,199 @@
+#include "controller/steps/set_binding.hpp"
+
+#include "controller/steps/wait.hpp"
+
+#include <vmplug/plan.hpp>
+
+#include <array>
+
+namespace vmplug {
+namespace {
+
+using boost::asio::awaitable;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds settle_deadline{5000};
+constexpr milliseconds poll_interval{2};
+
+/// Which driver has a function, and which driver alone may take it (empty: any that matches).
+struct binding {
+    std::string driver;
+    std::string driver_override;
+
+    bool operator==(const binding&) const = default;
+};
+
+binding target_of(const fields& values) {
+    return {field(values, "driver"), field(values, "driver_override")};
+}
+
+std::string device_path(const std::string& device) {
+    return "/sys/bus/pci/devices/" + device;
+}
+
+std::string read_driver(step_context& context, const std::string& device) {
+    return context.host.read_link_name(device_path(device) + "/driver").value_or("");
+}
+
+/// The kernel prints "(null)" for no override, older ones an empty line.
+std::string parse_override(std::string text) {
+    while (!text.empty() && (text.back() == '\n' || text.back() == '\0'))
+        text.pop_back();
+    return text == "(null)" ? std::string() : text;
+}
+
+awaitable<result<binding>> read_binding(step_context& context, std::string device) {
+    auto path = device_path(device) + "/driver_override";
+    auto text = co_await context.host.read(std::move(path), context.host_deadline);
+    if (text.has_error()) co_return text.error();
+    co_return binding{read_driver(context, device), parse_override(std::move(*text))};
+}
+
+awaitable<result<void>> write(step_context& context, std::string path, std::string value) {
+    return context.host.write(std::move(path), std::move(value), context.host_deadline);
+}
+
+/// Lets the kernel choose, and takes the device from whoever else came first.
+awaitable<result<void>> bind(step_context& context, std::string device, std::string driver) {
+    auto probed = co_await write(context, "/sys/bus/pci/drivers_probe", device);
+    const auto chosen = read_driver(context, device);
+    if (chosen == driver) co_return result<void>{};
+    if (probed.has_error() && chosen.empty()) co_return probed;
+    // drivers_probe reports success even when no driver, or another one, took the device.
+    if (!chosen.empty()) {
+        auto freed = co_await write(context, "/sys/bus/pci/drivers/" + chosen + "/unbind", device);
+        if (freed.has_error()) co_return freed;
+    }
+    co_return co_await write(context, "/sys/bus/pci/drivers/" + driver + "/bind", device);
+}
+
+/// Brings the function to `target` from whatever state it is in, so that it serves for applying,
+/// for reverting, and for going on after a crash.
+///
+/// The override is written first: from then on no other driver can take the device, whenever we
+/// die. When the device goes back, the restored override keeps vfio-pci from taking it again.
+awaitable<result<void>> converge(step_context& context, std::string device, binding target) {
+    const auto value = target.driver_override.empty() ? std::string("\n") : target.driver_override;
+    auto written = co_await write(context, device_path(device) + "/driver_override", value);
+    if (written.has_error()) co_return written;
+    const auto current = read_driver(context, device);
+    if (current != target.driver && !current.empty()) {
+        written = co_await write(context, "/sys/bus/pci/drivers/" + current + "/unbind", device);
+        if (written.has_error()) co_return written;
+    }
+    if (current != target.driver && !target.driver.empty()) {
+        written = co_await bind(context, device, target.driver);
+        if (written.has_error()) co_return written;
+    }
+    const auto now = read_driver(context, device);
+    if (now == target.driver) co_return result<void>{};
+    co_return error{error_code::bind_failed,
+                    device_path(device),
+                    "the device is on " + (now.empty() ? std::string("no driver") : now) +
+                        " instead of " +
+                        (target.driver.empty() ? std::string("none") : target.driver),
+                    {}};
+}
+
+/// Polls for a path that the kernel or udev makes a moment after the bind.
+awaitable<bool> appears(step_context& context, std::string path) {
+    const auto end = steady_clock::now() + settle_deadline;
+    while (!context.host.exists(path)) {
+        if (steady_clock::now() >= end) co_return false;
+        co_await pause_for(poll_interval);
+    }
+    co_return true;
+}
+
+awaitable<result<void>> await_group_node(step_context& context, std::string device) {
+    const auto group =
+        context.host.read_link_name(device_path(device) + "/iommu_group").value_or("");
+    const auto node = "/dev/vfio/" + group;
+    if (!group.empty() && co_await appears(context, node)) co_return result<void>{};
+    co_return error{
+        error_code::node_missing, node, "the device is on vfio-pci, but its group has no node", {}};
+}
+
+/// A network driver registers its netdev inside its probe, and udev renames it afterwards.
+awaitable<result<void>> await_netdev(step_context& context, std::string device, std::string name) {
+    const auto path = device_path(device) + "/net/" + name;
+    if (name.empty() || co_await appears(context, path)) co_return result<void>{};
+    if (context.host.exists(device_path(device) + "/net")) co_return result<void>{};
+    co_return error{error_code::bind_failed, path, "the network interface has not come back", {}};
+}
+
+} // namespace
+
+std::string_view set_binding_kind::name() const {
+    return step_kind::set_binding;
+}
+
+std::string set_binding_kind::describe(const fields& arguments) const {
+    const auto& driver = field(arguments, "driver");
+    const auto& device = field(arguments, "device");
+    if (driver.empty()) return "take " + device + " off its driver";
+    return "bind " + device + " to " + driver;
+}
+
+std::vector<std::string> set_binding_kind::manual_undo(const fields& arguments,
+                                                       const fields& prior) const {
+    const auto& device = field(arguments, "device");
+    const auto value = field(prior, "driver_override");
+    std::vector<std::string> commands{
+        "echo '" + value + "' > " + device_path(device) + "/driver_override",
+        "echo " + device + " > " + device_path(device) + "/driver/unbind"};
+    if (!field(prior, "driver").empty())
+        commands.push_back("echo " + device + " > /sys/bus/pci/drivers/" + field(prior, "driver") +
+                           "/bind");
+    return commands;
+}
+
+awaitable<result<fields>> set_binding_kind::observe(step_context& context,
+                                                    const fields& arguments) const {
+    const auto device = field(arguments, "device");
+    auto found = co_await read_binding(context, device);
+    if (found.has_error()) co_return found.error();
+    fields prior{{"driver", found->driver}, {"driver_override", found->driver_override}};
+    if (auto netdev = context.host.first_entry(device_path(device) + "/net"))
+        prior["netdev"] = std::move(*netdev);
+    co_return prior;
+}
+
+awaitable<result<fields>> set_binding_kind::apply(step_context& context, const fields& arguments,
+                                                  const fields&) const {
+    const auto device = field(arguments, "device");
+    auto target = target_of(arguments);
+    const bool for_vfio = target.driver == "vfio-pci";
+    auto bound = co_await converge(context, device, std::move(target));
+    if (bound.has_value() && for_vfio) bound = co_await await_group_node(context, device);
+    if (bound.has_value()) {
+        auto netdev = field(arguments, "netdev");
+        bound = co_await await_netdev(context, device, std::move(netdev));
+    }
+    if (bound.has_error()) co_return bound.error();
+    fields findings{{"driver", read_driver(context, device)}};
+    if (auto netdev = context.host.first_entry(device_path(device) + "/net"))
+        findings["netdev"] = std::move(*netdev);
+    co_return findings;
+}
+
+awaitable<presence> set_binding_kind::probe(step_context& context, const fields& arguments,
+                                            const fields& prior) const {
+    auto found = co_await read_binding(context, field(arguments, "device"));
+    if (found.has_error()) co_return presence::unknown;
+    if (*found == target_of(prior)) co_return presence::absent;
+    co_return *found == target_of(arguments) ? presence::applied : presence::partial;
+}
+
+awaitable<result<void>> set_binding_kind::revert(step_context& context, const fields& arguments,
+                                                 const fields& prior) const {
+    const auto device = field(arguments, "device");
+    auto target = target_of(prior);
+    auto bound = co_await converge(context, device, std::move(target));
+    if (bound.has_error()) co_return bound;
+    auto netdev = field(prior, "netdev");
+    co_return co_await await_netdev(context, device, std::move(netdev));
+}
+
+} // namespace vmplug

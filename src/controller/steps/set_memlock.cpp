@@ -1,0 +1,80 @@
+#include "controller/steps/set_memlock.hpp"
+
+#include "controller/steps/wait.hpp"
+
+#include <vmplug/plan.hpp>
+
+#include <algorithm>
+
+namespace vmplug {
+namespace {
+
+using boost::asio::awaitable;
+
+process_identity process_of(const fields& arguments) {
+    return {field(arguments, "boot_id"), number_field<std::int32_t>(arguments, "pid"),
+            number_field<std::uint64_t>(arguments, "start_time")};
+}
+
+host_control::memlock limits_of(const fields& prior) {
+    return {number_field<std::uint64_t>(prior, "soft_bytes"),
+            number_field<std::uint64_t>(prior, "hard_bytes")};
+}
+
+} // namespace
+
+std::string_view set_memlock_kind::name() const {
+    return step_kind::set_memlock;
+}
+
+std::string set_memlock_kind::describe(const fields& arguments) const {
+    const auto mib = number_field<std::uint64_t>(arguments, "size_bytes") >> 20;
+    return "raise the locked-memory limit of QEMU (pid " + field(arguments, "pid") + ") to " +
+           std::to_string(mib) + " MiB";
+}
+
+std::vector<std::string> set_memlock_kind::manual_undo(const fields& arguments,
+                                                       const fields& prior) const {
+    return {"prlimit --memlock=" + field(prior, "soft_bytes") + ":" + field(prior, "hard_bytes") +
+            " --pid " + field(arguments, "pid")};
+}
+
+awaitable<result<fields>> set_memlock_kind::observe(step_context& context,
+                                                    const fields& arguments) const {
+    auto limits = context.host.read_memlock(process_of(arguments).pid);
+    if (limits.has_error()) co_return limits.error();
+    co_return fields{{"soft_bytes", std::to_string(limits->soft_bytes)},
+                     {"hard_bytes", std::to_string(limits->hard_bytes)}};
+}
+
+awaitable<result<fields>> set_memlock_kind::apply(step_context& context, const fields& arguments,
+                                                  const fields& prior) const {
+    const auto wanted = number_field<std::uint64_t>(arguments, "size_bytes");
+    const auto before = limits_of(prior);
+    const host_control::memlock limits{std::max(before.soft_bytes, wanted),
+                                       std::max(before.hard_bytes, wanted)};
+    auto set = context.host.set_memlock(process_of(arguments).pid, limits);
+    if (set.has_error()) co_return set.error();
+    co_return fields{};
+}
+
+awaitable<presence> set_memlock_kind::probe(step_context& context, const fields& arguments,
+                                            const fields& prior) const {
+    const auto process = process_of(arguments);
+    if (!context.host.is_alive(process)) co_return presence::absent;
+    const auto limits = context.host.read_memlock(process.pid);
+    if (limits.has_error()) co_return presence::unknown;
+    const auto before = limits_of(prior);
+    const bool same =
+        limits->soft_bytes == before.soft_bytes && limits->hard_bytes == before.hard_bytes;
+    co_return same ? presence::absent : presence::applied;
+}
+
+awaitable<result<void>> set_memlock_kind::revert(step_context& context, const fields& arguments,
+                                                 const fields& prior) const {
+    const auto process = process_of(arguments);
+    if (!context.host.is_alive(process)) co_return result<void>{};
+    co_return context.host.set_memlock(process.pid, limits_of(prior));
+}
+
+} // namespace vmplug
