@@ -1,0 +1,17 @@
+#pragma once
+
+#include <vmplug/monitor.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+
+namespace vmplug {
+
+using stream_socket = boost::asio::generic::stream_protocol::socket;
+
+/// Connects to a listening socket, Unix or TCP.
+/// Errors: `no_monitor`, `permission_denied`, `monitor_busy` (its backlog stays full).
+boost::asio::awaitable<result<stream_socket>> connect_socket(monitor_address address,
+                                                             std::chrono::milliseconds deadline);
+
+} // namespace vmplug

@@ -1,0 +1,51 @@
+#include <vmplug/monitor.hpp>
+
+#include <charconv>
+
+namespace vmplug {
+namespace {
+
+/// sun_path without its terminating zero.
+constexpr std::size_t socket_path_max = 107;
+
+error bad_address(std::string_view text) {
+    return {error_code::invalid_argument, std::string(text.substr(0, 200)),
+            "this is not the address of a monitor",
+            "write qmp:PATH (at most 107 bytes), hmp:PATH or tcp:HOST:PORT"};
+}
+
+result<monitor_address> parse_tcp(std::string_view text) {
+    const auto colon = text.rfind(':');
+    if (colon == std::string_view::npos || colon == 0) return bad_address(text);
+    monitor_address address;
+    address.host = text.substr(0, colon);
+    if (address.host.starts_with('[') && address.host.ends_with(']'))
+        address.host = address.host.substr(1, address.host.size() - 2);
+    const auto port = text.substr(colon + 1);
+    const auto [end, failure] =
+        std::from_chars(port.data(), port.data() + port.size(), address.port);
+    if (failure != std::errc() || end != port.data() + port.size() || address.port == 0)
+        return bad_address(text);
+    return address;
+}
+
+} // namespace
+
+result<monitor_address> parse_monitor_address(std::string_view text) {
+    if (text.starts_with("tcp:")) return parse_tcp(text.substr(4));
+    auto path = text.starts_with("qmp:") ? text.substr(4) : text;
+    if (path.empty() || path.size() > socket_path_max || path.find('\0') != path.npos)
+        return bad_address(text);
+    monitor_address address;
+    address.path = path;
+    return address;
+}
+
+std::string format_monitor_address(const monitor_address& address) {
+    if (!address.path.empty()) return "qmp:" + address.path;
+    const bool is_v6 = address.host.find(':') != std::string::npos;
+    return "tcp:" + (is_v6 ? "[" + address.host + "]" : address.host) + ":" +
+           std::to_string(address.port);
+}
+
+} // namespace vmplug
