@@ -1,0 +1,114 @@
+#pragma once
+
+#include <vmplug/operation.hpp>
+#include <vmplug/pci_address.hpp>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vmplug {
+
+/// A PCI function of this host, from sysfs.
+///
+/// Source: Documentation/ABI/testing/sysfs-bus-pci of Linux.
+struct pci_function {
+    host_address address;
+    std::uint16_t vendor = 0;
+    std::uint16_t device = 0;
+    std::uint32_t class_code = 0; ///< 24 bits, e.g. 0x020000
+    std::string driver;           ///< empty: none
+    std::optional<int> iommu_group;
+    std::vector<std::string> netdevs;
+    std::vector<std::string> block_devices;        ///< e.g. "nvme0n1", below this function
+    std::optional<host_address> physical_function; ///< of a VF
+    std::vector<host_address> virtual_functions;   ///< of a PF, those that exist
+    std::vector<host_address> upstream;            ///< the bridges above it, the root port first
+    bool console_display = false;                  ///< the firmware's display adapter
+
+    bool is_bridge() const { return class_code >> 16 == 0x06; }
+    bool is_display() const { return class_code >> 16 == 0x03; }
+};
+
+/// A monitor that a QEMU process offers.
+struct qemu_monitor {
+    enum class protocol { qmp, hmp };
+    protocol speaks = protocol::qmp;
+    std::string address;      ///< "qmp:/run/web.qmp", "hmp:PATH", "tcp:HOST:PORT"
+    std::int32_t held_by = 0; ///< pid of the client that is connected, 0 when there is none
+    std::string holder;       ///< its command line, cut
+};
+
+/// A running QEMU, as its process shows it. Everything in it is untrusted text.
+struct qemu_process {
+    process_identity identity;
+    std::uint32_t uid = 0;
+    std::string name;    ///< -name guest=..., empty when it has none
+    std::string program; ///< path of the executable
+    std::string machine; ///< -machine, as it was given
+    std::vector<qemu_monitor> monitors;
+    std::vector<int> iommu_groups;        ///< VFIO groups that it has open
+    std::vector<host_address> hosts;      ///< host= of its command line
+    bool may_lock_memory = false;         ///< CAP_IPC_LOCK: no limit applies
+    std::uint64_t memlock_soft_bytes = 0; ///< ~0: unlimited
+    std::uint64_t memlock_hard_bytes = 0;
+};
+
+/// A process that has a VFIO group open.
+struct group_user {
+    std::int32_t pid = 0;
+    std::string command;
+};
+
+/// What the kernel says of its IOMMU, and on what grounds.
+struct iommu_evidence {
+    bool enabled = false;           ///< there are IOMMU groups
+    std::vector<std::string> units; ///< /sys/class/iommu, e.g. "dmar0"
+    bool firmware_table = false;    ///< ACPI DMAR or IVRS: the chipset has one
+    bool asked_for = false;         ///< intel_iommu=on or amd_iommu=on on the kernel's command line
+    std::optional<bool> interrupt_remapping;
+    std::vector<std::string> log_lines; ///< the kernel's own words, where its log can be read
+};
+
+/// A module of the kernel.
+enum class module_state { missing, available, loaded, built_in };
+
+/// Everything that planning needs to know of the host.
+struct host_facts {
+    std::vector<pci_function> functions;
+    iommu_evidence iommu;
+    std::map<std::string, module_state> modules; ///< vfio-pci, vfio_iommu_type1, pci-stub, kvm ...
+    std::vector<qemu_process> qemus;
+    std::map<int, std::vector<group_user>> group_users;        ///< by IOMMU group
+    std::map<host_address, std::vector<std::string>> critical; ///< why the host needs a function
+
+    const pci_function* find(const host_address& address) const;
+    std::vector<const pci_function*> group_members(int group) const;
+};
+
+/// A member of an IOMMU group and whether VFIO accepts the group with it.
+struct group_verdict {
+    host_address address;
+    std::string driver;
+    bool viable = false;
+    std::string reason;
+};
+
+/// Judges each member of the function's group but itself. VFIO's rule: no driver, a VFIO driver,
+/// pci-stub, or a bridge that the kernel's port driver has.
+std::vector<group_verdict> judge_group(const host_facts& host, const pci_function& function);
+
+/// Whether a driver of that name leaves the device to user space.
+bool is_assignment_driver(std::string_view driver);
+
+/// Finds a function by what a person writes: an address, a netdev's name, or VVVV:DDDD where it is
+/// unique.
+/// Errors: `device_not_found`, `device_ambiguous`, `invalid_argument`.
+result<host_address> find_device(const host_facts& host, std::string_view text);
+
+/// Finds a QEMU by name or pid. Errors: `vm_not_found`, `vm_ambiguous`.
+result<const qemu_process*> find_vm(const host_facts& host, std::string_view text);
+
+} // namespace vmplug

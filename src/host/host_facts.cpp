@@ -1,0 +1,119 @@
+#include <vmplug/host_facts.hpp>
+
+#include <algorithm>
+#include <charconv>
+
+namespace vmplug {
+namespace {
+
+std::optional<std::uint32_t> parse_hexadecimal(std::string_view text) {
+    std::uint32_t value = 0;
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+    if (text.size() != 4 || failure != std::errc() || end != text.data() + 4) return std::nullopt;
+    return value;
+}
+
+error no_device(std::string_view text) {
+    return {error_code::device_not_found, std::string(text.substr(0, 100)),
+            "this host has no such PCI function", "`vmplug devices` lists what it has"};
+}
+
+std::string list_addresses(const std::vector<host_address>& addresses) {
+    std::string text;
+    for (const auto& each : addresses)
+        text += (text.empty() ? "" : ", ") + format_address(each);
+    return text;
+}
+
+result<host_address> only_one(const std::vector<host_address>& found, std::string_view text) {
+    if (found.size() == 1) return found.front();
+    if (found.empty()) return no_device(text);
+    return error{error_code::device_ambiguous, std::string(text),
+                 "several functions are meant: " + list_addresses(found),
+                 "name one by its address"};
+}
+
+} // namespace
+
+const pci_function* host_facts::find(const host_address& address) const {
+    const auto found = std::ranges::find(functions, address, &pci_function::address);
+    return found == functions.end() ? nullptr : &*found;
+}
+
+std::vector<const pci_function*> host_facts::group_members(int group) const {
+    std::vector<const pci_function*> members;
+    for (const auto& function : functions)
+        if (function.iommu_group == group) members.push_back(&function);
+    return members;
+}
+
+bool is_assignment_driver(std::string_view driver) {
+    // vfio-pci and its variants (mlx5-vfio-pci, vfio-pci-nvgrace ...).
+    return driver == "pci-stub" || driver.find("vfio") != std::string_view::npos;
+}
+
+std::vector<group_verdict> judge_group(const host_facts& host, const pci_function& function) {
+    std::vector<group_verdict> verdicts;
+    if (!function.iommu_group) return verdicts;
+    for (const auto* member : host.group_members(*function.iommu_group)) {
+        if (member->address == function.address) continue;
+        group_verdict verdict{member->address, member->driver, true, {}};
+        if (member->is_bridge() || member->driver == "pcieport")
+            verdict.reason = "a bridge: VFIO leaves it alone";
+        else if (member->driver.empty())
+            verdict.reason = "it has no driver";
+        else if (is_assignment_driver(member->driver))
+            verdict.reason = "it is on " + member->driver;
+        else {
+            verdict.viable = false;
+            verdict.reason = "it is on the host driver " + member->driver;
+        }
+        verdicts.push_back(std::move(verdict));
+    }
+    return verdicts;
+}
+
+result<host_address> find_device(const host_facts& host, std::string_view text) {
+    if (const auto address = parse_host_address(text)) {
+        if (host.find(*address)) return *address;
+        return no_device(text);
+    }
+    std::vector<host_address> found;
+    for (const auto& function : host.functions)
+        if (std::ranges::find(function.netdevs, text) != function.netdevs.end())
+            found.push_back(function.address);
+    if (!found.empty()) return only_one(found, text);
+    const auto colon = text.find(':');
+    const auto vendor = parse_hexadecimal(text.substr(0, std::min(colon, text.size())));
+    const auto device =
+        colon == text.npos ? std::nullopt : parse_hexadecimal(text.substr(colon + 1));
+    if (!vendor || !device) {
+        // Something that was meant as an address gets the reason why it is none.
+        if (colon != text.npos) return parse_host_address(text).error();
+        return no_device(text);
+    }
+    for (const auto& function : host.functions)
+        if (function.vendor == *vendor && function.device == *device)
+            found.push_back(function.address);
+    return only_one(found, text);
+}
+
+result<const qemu_process*> find_vm(const host_facts& host, std::string_view text) {
+    std::int32_t pid = 0;
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), pid);
+    const bool is_pid = failure == std::errc() && end == text.data() + text.size();
+    std::vector<const qemu_process*> found;
+    for (const auto& process : host.qemus)
+        if (process.name == text || (is_pid && process.identity.pid == pid))
+            found.push_back(&process);
+    if (found.size() == 1) return found.front();
+    const std::string where(text.substr(0, 100));
+    if (found.empty())
+        return error{error_code::vm_not_found, where, "no QEMU of that name or pid runs here", {}};
+    std::string pids;
+    for (const auto* each : found)
+        pids += (pids.empty() ? "" : ", ") + std::to_string(each->identity.pid);
+    return error{error_code::vm_ambiguous, where, "several QEMUs have that name: pids " + pids, {}};
+}
+
+} // namespace vmplug

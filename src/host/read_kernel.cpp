@@ -1,0 +1,94 @@
+#include "host/read_kernel.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+#include <sys/klog.h>
+#include <sys/utsname.h>
+
+namespace vmplug {
+namespace {
+
+constexpr int syslog_action_read_all = 3;
+constexpr std::size_t log_lines_max = 12;
+
+std::vector<std::string> read_log_lines() {
+    std::string buffer(std::size_t{1} << 20, '\0');
+    const int size =
+        ::klogctl(syslog_action_read_all, buffer.data(), static_cast<int>(buffer.size()));
+    std::vector<std::string> lines;
+    if (size <= 0) return lines;
+    buffer.resize(static_cast<std::size_t>(size));
+    for (std::size_t begin = 0; begin < buffer.size() && lines.size() < log_lines_max;) {
+        const auto end = std::min(buffer.find('\n', begin), buffer.size());
+        const auto line = std::string_view(buffer).substr(begin, end - begin);
+        begin = end + 1;
+        if (line.find("DMAR") != line.npos || line.find("AMD-Vi") != line.npos ||
+            line.find("IOMMU") != line.npos)
+            lines.emplace_back(line);
+    }
+    return lines;
+}
+
+bool has_word(const std::string& line, std::string_view word) {
+    for (auto at = line.find(word); at != std::string::npos; at = line.find(word, at + 1)) {
+        const bool begins = at == 0 || line[at - 1] == ' ';
+        const auto end = at + word.size();
+        if (begins && (end == line.size() || line[end] == ' ' || line[end] == ',')) return true;
+    }
+    return false;
+}
+
+/// Extended capability bit 3 of an Intel unit: interrupt remapping is supported; the kernel uses
+/// it unless told otherwise.
+std::optional<bool> read_interrupt_remapping(const file_tree& files, const iommu_evidence& found) {
+    for (const auto& line : found.log_lines)
+        if (line.find("Enabled IRQ remapping") != std::string::npos ||
+            line.find("Interrupt remapping enabled") != std::string::npos)
+            return true;
+    constexpr std::uint64_t ecap_interrupt_remapping = 8;
+    for (const auto& unit : found.units) {
+        const auto text = files.read_line("/sys/class/iommu/" + unit + "/intel-iommu/ecap");
+        if (text.empty()) continue;
+        const auto value = std::strtoull(text.c_str(), nullptr, 16);
+        const bool off = has_word(files.read_line("/proc/cmdline"), "intremap=off");
+        return (value & ecap_interrupt_remapping) != 0 && !off;
+    }
+    return std::nullopt;
+}
+
+} // namespace
+
+iommu_evidence read_iommu(const file_tree& files, bool with_log) {
+    iommu_evidence found;
+    found.enabled = !files.list("/sys/kernel/iommu_groups").empty();
+    found.units = files.list("/sys/class/iommu");
+    found.firmware_table = files.exists("/sys/firmware/acpi/tables/DMAR") ||
+                           files.exists("/sys/firmware/acpi/tables/IVRS");
+    const auto command_line = files.read_line("/proc/cmdline");
+    found.asked_for =
+        has_word(command_line, "intel_iommu=on") || has_word(command_line, "amd_iommu=on");
+    if (with_log) found.log_lines = read_log_lines();
+    found.interrupt_remapping = read_interrupt_remapping(files, found);
+    return found;
+}
+
+module_state read_module(const file_tree& files, const std::string& name) {
+    auto underscored = name;
+    std::ranges::replace(underscored, '-', '_');
+    utsname kernel{};
+    ::uname(&kernel);
+    const auto directory = "/lib/modules/" + std::string(kernel.release);
+    // modules.builtin and modules.dep write a module's file name, with either dash.
+    const auto lists = [&](const char* file) {
+        auto text = files.read(directory + file);
+        if (text.has_error()) return false;
+        std::ranges::replace(*text, '-', '_');
+        return text->find("/" + underscored + ".ko") != std::string::npos;
+    };
+    if (lists("/modules.builtin")) return module_state::built_in;
+    if (files.exists("/sys/module/" + underscored)) return module_state::loaded;
+    return lists("/modules.dep") ? module_state::available : module_state::missing;
+}
+
+} // namespace vmplug

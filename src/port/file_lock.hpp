@@ -1,0 +1,33 @@
+#pragma once
+
+#include <vmplug/error.hpp>
+
+#include <optional>
+#include <string>
+
+namespace vmplug {
+
+/// An exclusive lock on a name, across processes. The kernel takes it back when its process ends,
+/// however it ends, so there is no stale lock.
+///
+/// The file stays when the lock is gone: removing it would let two processes lock two files of one
+/// name.
+class file_lock {
+public:
+    /// `holder` is written into the file for whoever is refused.
+    /// Returns nothing when another process has the lock; `other` then holds what it wrote.
+    /// Errors: `journal_unavailable`.
+    static result<std::optional<file_lock>> try_lock(const std::string& directory,
+                                                     const std::string& name,
+                                                     const std::string& holder, std::string& other);
+
+    file_lock(file_lock&& from) noexcept;
+    file_lock& operator=(file_lock&& from) noexcept;
+    ~file_lock();
+
+private:
+    explicit file_lock(int descriptor) : descriptor_(descriptor) {}
+    int descriptor_;
+};
+
+} // namespace vmplug
