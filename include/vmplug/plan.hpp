@@ -52,7 +52,7 @@ struct plan {
 namespace step_kind {
 inline constexpr const char* load_module = "load_module";     ///< module
 inline constexpr const char* set_binding = "set_binding";     ///< device, driver, driver_override
-inline constexpr const char* set_memlock = "set_memlock";     ///< pid, start_time, size_bytes
+inline constexpr const char* set_memlock = "set_memlock";     ///< pid, size_bytes or soft_bytes ...
 inline constexpr const char* device_add = "device_add";       ///< id, arguments (JSON)
 inline constexpr const char* confirm_guest = "confirm_guest"; ///< id, wait_ms
 inline constexpr const char* device_del = "device_del";       ///< id, wait_ms

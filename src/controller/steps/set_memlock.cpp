@@ -21,6 +21,13 @@ host_control::memlock limits_of(const fields& prior) {
             number_field<std::uint64_t>(prior, "hard_bytes")};
 }
 
+host_control::memlock wanted_limits(const fields& arguments, const fields& prior) {
+    if (arguments.contains("soft_bytes")) return limits_of(arguments);
+    const auto wanted = number_field<std::uint64_t>(arguments, "size_bytes");
+    const auto before = limits_of(prior);
+    return {std::max(before.soft_bytes, wanted), std::max(before.hard_bytes, wanted)};
+}
+
 } // namespace
 
 std::string_view set_memlock_kind::name() const {
@@ -28,6 +35,8 @@ std::string_view set_memlock_kind::name() const {
 }
 
 std::string set_memlock_kind::describe(const fields& arguments) const {
+    if (arguments.contains("soft_bytes"))
+        return "set the locked-memory limit of QEMU (pid " + field(arguments, "pid") + ") back";
     const auto mib = number_field<std::uint64_t>(arguments, "size_bytes") >> 20;
     return "raise the locked-memory limit of QEMU (pid " + field(arguments, "pid") + ") to " +
            std::to_string(mib) + " MiB";
@@ -41,7 +50,9 @@ std::vector<std::string> set_memlock_kind::manual_undo(const fields& arguments,
 
 awaitable<result<fields>> set_memlock_kind::observe(step_context& context,
                                                     const fields& arguments) const {
-    auto limits = context.host.read_memlock(process_of(arguments).pid);
+    const auto process = process_of(arguments);
+    if (!context.host.is_alive(process)) co_return fields{};
+    auto limits = context.host.read_memlock(process.pid);
     if (limits.has_error()) co_return limits.error();
     co_return fields{{"soft_bytes", std::to_string(limits->soft_bytes)},
                      {"hard_bytes", std::to_string(limits->hard_bytes)}};
@@ -49,11 +60,10 @@ awaitable<result<fields>> set_memlock_kind::observe(step_context& context,
 
 awaitable<result<fields>> set_memlock_kind::apply(step_context& context, const fields& arguments,
                                                   const fields& prior) const {
-    const auto wanted = number_field<std::uint64_t>(arguments, "size_bytes");
-    const auto before = limits_of(prior);
-    const host_control::memlock limits{std::max(before.soft_bytes, wanted),
-                                       std::max(before.hard_bytes, wanted)};
-    auto set = context.host.set_memlock(process_of(arguments).pid, limits);
+    const auto process = process_of(arguments);
+    // A process that has ended needs no limit, and its pid may be another's by now.
+    if (!context.host.is_alive(process)) co_return fields{};
+    auto set = context.host.set_memlock(process.pid, wanted_limits(arguments, prior));
     if (set.has_error()) co_return set.error();
     co_return fields{};
 }

@@ -6,7 +6,8 @@ namespace vmplug {
 
 /// Raises QEMU's limit for locked memory, since VFIO locks all of the guest's RAM.
 ///
-/// Arguments: `pid`, `start_time`, `boot_id`, `size_bytes`. Prior state: `soft_bytes`,
+/// Arguments: `pid`, `start_time`, `boot_id`, and `size_bytes` (at least that much) or `soft_bytes`
+/// and `hard_bytes` (exactly that, when the device comes back). Prior state: `soft_bytes`,
 /// `hard_bytes`.
 class set_memlock_kind final : public step_kind_handler {
 public:

@@ -1,0 +1,28 @@
+#pragma once
+
+#include "plan/plan_attach.hpp"
+
+namespace vmplug {
+
+/// What was chosen for an attach while its reasons against were collected.
+struct attach_choice {
+    std::string id;
+    const guest_port* port = nullptr;
+    bool name_port = true; ///< say bus= to QEMU
+    const device_model* model = nullptr;
+    std::string host_driver;
+    std::vector<const pci_function*> to_bind; ///< the device and the neighbours that go along
+    std::vector<std::string> notes;
+    std::vector<error> refusals;
+};
+
+/// The guest's half: its state, the id, the port, the device model.
+void check_guest(const attach_request& request, const situation& seen, attach_choice& choice);
+
+/// The host's half: the function, its group, who uses it, what depends on it.
+void check_host(const attach_request& request, const situation& seen, attach_choice& choice);
+
+/// Whether an operation in the journal concerns this guest: the same process.
+bool is_same_guest(const operation_record& record, const situation& seen);
+
+} // namespace vmplug

@@ -1,0 +1,119 @@
+#include "plan/plan_attach.hpp"
+
+#include "plan/attach_checks.hpp"
+#include "plan/property_text.hpp"
+
+#include <algorithm>
+
+namespace vmplug {
+namespace {
+
+/// What VFIO locks beside the guest's RAM: device memory, firmware, page tables.
+constexpr std::uint64_t memlock_overhead_bytes = std::uint64_t{1} << 30;
+
+step bind_step(const pci_function& function, const std::string& driver) {
+    return {step_kind::set_binding,
+            {{"device", format_address(function.address)},
+             {"driver", driver},
+             {"driver_override", driver}}};
+}
+
+std::optional<step> memlock_step(const situation& seen, attach_choice& choice) {
+    if (choice.host_driver != "vfio-pci") return std::nullopt;
+    if (!seen.qemu) {
+        choice.notes.push_back("QEMU's process is not known: its memlock limit is not looked at");
+        return std::nullopt;
+    }
+    const auto needed = seen.guest.ram_bytes + memlock_overhead_bytes;
+    if (seen.qemu->may_lock_memory || seen.qemu->memlock_soft_bytes >= needed) return std::nullopt;
+    return step{step_kind::set_memlock,
+                {{"pid", std::to_string(seen.qemu->identity.pid)},
+                 {"start_time", std::to_string(seen.qemu->identity.start_time)},
+                 {"boot_id", seen.qemu->identity.boot_id},
+                 {"size_bytes", std::to_string(needed)}}};
+}
+
+/// The JSON object of device_add. As short as can be: QEMU reads it byte by byte.
+result<std::string> device_add_arguments(const attach_request& request,
+                                         const attach_choice& choice) {
+    const auto model = choice.host_driver == "pci-stub" ? "pci-assign" : choice.model->type;
+    std::string text = "{\"driver\":" + quote_json(model) +
+                       ",\"host\":" + quote_json(format_address_short(request.device)) +
+                       ",\"id\":" + quote_json(choice.id);
+    if (choice.name_port) text += ",\"bus\":" + quote_json(choice.port->bus);
+    // QEMU accepts a second device on an occupied port unless the slot is named.
+    if (choice.port->single_slot) text += R"(,"addr":"0x0")";
+    for (const auto& [name, value] : request.properties) {
+        if (name == "driver" || name == "host" || name == "id" || name == "bus" ||
+            (name == "addr" && choice.port->single_slot))
+            return error{error_code::invalid_argument, "--set " + name,
+                         "vmplug sets this property itself", "use --id, --port or --driver"};
+        auto typed = type_property(*choice.model, name, value);
+        if (typed.has_error()) return typed.error();
+        text += "," + quote_json(name) + ":" + *typed;
+    }
+    return text + "}";
+}
+
+void add_steps(const attach_request& request, const situation& seen, attach_choice& choice,
+               std::string arguments, plan& made) {
+    const auto module = seen.host.modules.find(choice.host_driver);
+    if (module != seen.host.modules.end() && module->second == module_state::available)
+        made.steps.push_back({step_kind::load_module,
+                              {{"module", choice.host_driver}, {"driver", choice.host_driver}}});
+    // Neighbours first: the device itself is away from its driver for the shortest time.
+    std::ranges::reverse(choice.to_bind);
+    for (const auto* function : choice.to_bind)
+        if (function->driver != choice.host_driver)
+            made.steps.push_back(bind_step(*function, choice.host_driver));
+    if (auto raise = memlock_step(seen, choice)) made.steps.push_back(std::move(*raise));
+    made.forward_from = static_cast<int>(made.steps.size());
+    made.steps.push_back(
+        {step_kind::device_add, {{"id", choice.id}, {"arguments", std::move(arguments)}}});
+    if (request.wait_guest.count() > 0)
+        made.steps.push_back(
+            {step_kind::confirm_guest,
+             {{"id", choice.id}, {"wait_ms", std::to_string(request.wait_guest.count())}}});
+}
+
+fields describe_subject(const attach_request& request, const situation& seen,
+                        const attach_choice& choice) {
+    fields subject{{"device", format_address(request.device)},
+                   {"guest", seen.guest.name},
+                   {"monitor", seen.monitor},
+                   {"id", choice.id}};
+    if (choice.port) subject["port"] = choice.port->bus;
+    if (!seen.qemu) return subject;
+    subject["guest_pid"] = std::to_string(seen.qemu->identity.pid);
+    subject["guest_start"] = std::to_string(seen.qemu->identity.start_time);
+    subject["boot_id"] = seen.qemu->identity.boot_id;
+    return subject;
+}
+
+} // namespace
+
+std::string default_id(const host_address& device) {
+    auto text = format_address(device);
+    std::ranges::replace(text, ':', '-');
+    return "host-" + text;
+}
+
+plan plan_attach(const attach_request& request, const situation& seen) {
+    attach_choice choice;
+    check_guest(request, seen, choice);
+    check_host(request, seen, choice);
+    plan made;
+    made.subject = describe_subject(request, seen, choice);
+    if (choice.port && choice.model) {
+        auto arguments = device_add_arguments(request, choice);
+        if (arguments.has_error())
+            choice.refusals.push_back(arguments.error());
+        else if (choice.refusals.empty())
+            add_steps(request, seen, choice, std::move(*arguments), made);
+    }
+    made.notes = std::move(choice.notes);
+    made.refusals = std::move(choice.refusals);
+    return made;
+}
+
+} // namespace vmplug

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <vmplug/guest_facts.hpp>
+#include <vmplug/host_facts.hpp>
+#include <vmplug/plan.hpp>
+
+#include <vector>
+
+namespace vmplug {
+
+/// Everything that planning looks at, read before anything is decided.
+struct situation {
+    const host_facts& host;
+    const guest_facts& guest;
+    const qemu_process* qemu = nullptr;     ///< nullptr: the monitor's process is not known
+    std::string monitor;                    ///< its address
+    std::vector<operation_record> assigned; ///< attaches whose device is still away
+    std::vector<operation_record> open;     ///< operations that are not settled
+};
+
+/// Decides how the device gets to the guest, or why it does not: every reason at once, the guest's
+/// before the host's. Pure: nothing is read and nothing is touched.
+plan plan_attach(const attach_request& request, const situation& seen);
+
+/// The id that an attach without --id gets.
+std::string default_id(const host_address& device);
+
+} // namespace vmplug

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "plan/plan_attach.hpp"
+
+namespace vmplug {
+
+/// How a device comes back: from a guest (detach), or from its assignment driver alone (release).
+/// Pure. `attach` is the operation that took it away.
+///
+/// Shape: the plan holds its steps whatever fails (`on_failure::hold`): a device that the guest has
+/// let go of is on its way home, and `recover` goes on.
+/// A group that another assignment still needs cannot go back to host drivers: then the plan has no
+/// binding steps, and the caller gives them to that assignment (`hand_over`).
+plan plan_detach(const detach_request& request, const operation_record& attach,
+                 const situation& seen);
+
+/// The binding steps of `from` that `to` does not have yet, to be put before its own: the last one
+/// to leave the group takes all of it home.
+std::vector<step_record> hand_over(const operation_record& from, const operation_record& to);
+
+/// An assignment beside `attach` that has a device in the same IOMMU group.
+const operation_record* find_sharer(const operation_record& attach, const situation& seen);
+
+/// The steps that put back what the binding steps of `attach` changed.
+std::vector<step> plan_binding_return(const operation_record& attach);
+
+} // namespace vmplug
