@@ -42,6 +42,9 @@ public:
     /// Returns at the next sign that `qdev_id` may have changed (an event about it), or when
     /// `most` has passed; the caller looks again.
     virtual boost::asio::awaitable<void> wait_for_change(std::string qdev_id, duration most) = 0;
+
+    /// False when the connection is lost: a new link is needed.
+    virtual bool is_open() const = 0;
 };
 
 } // namespace vmplug

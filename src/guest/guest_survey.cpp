@@ -1,5 +1,7 @@
 #include "guest/guest_survey.hpp"
 
+#include "guest/device_sight.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -103,6 +105,22 @@ device_model parse_model(const char* type, const json& reply) {
 }
 
 } // namespace
+
+bool lists_device(const json& qom_list, std::string_view qdev_id) {
+    return qom_list.is_array() && std::ranges::any_of(qom_list, [&](const json& entry) {
+               return text_of(entry, "name") == qdev_id;
+           });
+}
+
+bool shows_configured(const json& query_pci, std::string_view qdev_id) {
+    bool found = false;
+    if (!query_pci.is_array()) return found;
+    for (const auto& bus : query_pci)
+        visit_functions(array_of(bus, "devices"), 0, [&](const json& function) {
+            if (text_of(function, "qdev_id") == qdev_id) found = found || is_configured(function);
+        });
+    return found;
+}
 
 struct guest_survey::state {
     struct pending {

@@ -43,7 +43,10 @@ host_facts read_host(const file_tree& files, host_reading wanted) {
     facts.iommu = read_iommu(files, wanted.kernel_log);
     for (const auto* name : modules_of_interest)
         facts.modules.emplace(name, read_module(files, name));
-    auto processes = read_processes(files, wanted.monitor_clients);
+    process_reading reading;
+    reading.group_users = true;
+    reading.monitor_clients = wanted.monitor_clients;
+    auto processes = read_processes(files, reading);
     facts.qemus = std::move(processes.qemus);
     facts.group_users = std::move(processes.group_users);
     auto network = read_network();

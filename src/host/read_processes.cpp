@@ -102,15 +102,14 @@ void read_rights(const file_tree& files, qemu_process& process) {
 
 class walk {
 public:
-    walk(const file_tree& files, process_survey& found)
-        : files_(files), found_(found), sockets_(read_unix_sockets()) {}
+    walk(const file_tree& files, process_survey& found) : files_(files), found_(found) {}
 
-    void visit(std::int32_t pid) {
-        const auto comm = files_.read_line(process_path(pid) + "/comm");
-        const auto groups = open_groups(pid);
+    void visit(std::int32_t pid, bool group_users) {
+        const bool qemu = is_qemu(files_.read_line(process_path(pid) + "/comm"));
+        const auto groups = qemu || group_users ? open_groups(pid) : std::vector<int>();
         for (const int group : groups)
             found_.group_users[group].push_back({pid, read_command(files_, pid)});
-        if (is_qemu(comm)) read_qemu(pid, groups);
+        if (qemu) read_qemu(pid, groups);
     }
 
     /// Who is connected: the peers of accepted sockets, looked for among all processes' files.
@@ -118,7 +117,7 @@ public:
         std::map<std::uint32_t, qemu_monitor*> wanted;
         for (auto& process : found_.qemus)
             for (auto& monitor : process.monitors)
-                for (const auto& socket : sockets_)
+                for (const auto& socket : sockets())
                     if (!socket.listening && socket.peer != 0 &&
                         socket.path == monitor.address.substr(4))
                         wanted[socket.peer] = &monitor;
@@ -128,6 +127,12 @@ public:
     }
 
 private:
+    /// Read when they are first needed: most commands never do.
+    const std::vector<unix_socket>& sockets() const {
+        if (!sockets_) sockets_ = read_unix_sockets();
+        return *sockets_;
+    }
+
     std::vector<int> open_groups(std::int32_t pid) const {
         std::set<int> groups;
         const auto path = process_path(pid) + "/fd";
@@ -140,8 +145,8 @@ private:
     std::string socket_path(std::int32_t pid, int descriptor) const {
         const auto link = files_.read_link(process_path(pid) + "/fd/" + std::to_string(descriptor));
         const auto inode = link ? socket_inode(*link) : 0;
-        const auto found = std::ranges::find(sockets_, inode, &unix_socket::inode);
-        return inode == 0 || found == sockets_.end() ? std::string() : found->path;
+        const auto found = std::ranges::find(sockets(), inode, &unix_socket::inode);
+        return inode == 0 || found == sockets().end() ? std::string() : found->path;
     }
 
     void read_qemu(std::int32_t pid, const std::vector<int>& groups) {
@@ -174,7 +179,7 @@ private:
 
     const file_tree& files_;
     process_survey& found_;
-    std::vector<unix_socket> sockets_;
+    mutable std::optional<std::vector<unix_socket>> sockets_;
 };
 
 } // namespace
@@ -201,12 +206,12 @@ std::string read_command(const file_tree& files, std::int32_t pid) {
     return command;
 }
 
-process_survey read_processes(const file_tree& files, bool held_monitors) {
+process_survey read_processes(const file_tree& files, process_reading wanted) {
     process_survey found;
     walk walking(files, found);
     for (const auto& name : files.list("/proc"))
-        if (const auto pid = parse_pid(name)) walking.visit(*pid);
-    if (held_monitors) walking.find_clients();
+        if (const auto pid = parse_pid(name)) walking.visit(*pid, wanted.group_users);
+    if (wanted.monitor_clients) walking.find_clients();
     return found;
 }
 

@@ -1,0 +1,107 @@
+#pragma once
+
+#include <vmplug/guest_facts.hpp>
+#include <vmplug/host_facts.hpp>
+#include <vmplug/operation.hpp>
+#include <vmplug/plan.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vmplug {
+
+class monitor;
+
+/// What an operation tells while it runs. Each may be empty.
+struct operation_observer {
+    std::function<void(const std::string& text)> progress; ///< what is being done or waited for
+    std::function<bool()> stop_requested; ///< true: stop as soon as it is safe, and undo
+};
+
+struct controller_options {
+    std::string state_directory = "/var/lib/vmplug";
+    std::string invoked_as; ///< for the journal and for whoever is refused: our command line
+    std::chrono::milliseconds host_deadline{10'000};  ///< of one write to the kernel
+    std::chrono::milliseconds guest_deadline{30'000}; ///< of one command to QEMU
+    std::chrono::milliseconds turn_deadline{30'000};  ///< for our turn at a guest
+    std::chrono::milliseconds greeting_deadline{2'000};
+    operation_observer observer;
+};
+
+/// How an operation ended, or what it would do.
+///
+/// Shape: `refusals` is not empty when `ended` is `refused` by checks; `record.number` is 0 when
+/// nothing was written to the journal. A dry run has neither `ended` nor a number.
+struct operation_report {
+    std::optional<outcome> ended;
+    std::vector<error> refusals;
+    plan planned;
+    operation_record record;
+    bool repeated = false; ///< an earlier operation of the same request id is reported
+};
+
+/// A guest as it was just seen.
+struct guest_view {
+    std::optional<qemu_process> process;
+    std::string monitor; ///< the address that answered
+    guest_facts facts;
+};
+
+/// The use cases: attach, detach, bind, release, recover; and what they look at.
+///
+/// Errors: everything that is expected to go wrong is in the report, with its outcome; the state
+/// after it is what the outcome says.
+/// Cancellation: set `stop_requested`; do not cancel the coroutine, which would leave a step half
+/// done (the journal then settles it at the next `recover`).
+/// Lifetime: one operation at a time for each controller; several processes may each have one.
+class controller {
+public:
+    explicit controller(controller_options options);
+    ~controller();
+
+    /// Reads the host without blocking; see `host_facts`.
+    host_facts read_host(bool monitor_clients, bool kernel_log) const;
+    std::vector<qemu_process> read_qemus(bool monitor_clients) const;
+
+    /// Connects to a guest's monitor.
+    boost::asio::awaitable<result<std::unique_ptr<monitor>>> connect(std::string guest) const;
+
+    /// Asks a guest what it has.
+    boost::asio::awaitable<result<guest_view>> query_guest(std::string guest) const;
+
+    boost::asio::awaitable<operation_report> attach(std::string guest, std::string device,
+                                                    attach_request request, std::string request_id,
+                                                    bool dry_run);
+    boost::asio::awaitable<operation_report> detach(std::string guest, detach_request request,
+                                                    std::string request_id, bool dry_run);
+
+    /// Settles every operation whose process has ended, and takes home what guests have lost:
+    /// assignments whose QEMU or device is gone. One report for each; `refusals` of a report say
+    /// why it was left alone.
+    boost::asio::awaitable<result<std::vector<operation_report>>> recover(bool dry_run);
+
+    result<std::vector<operation_record>> assignments() const;
+    result<std::vector<operation_record>> open_operations() const;
+    result<std::vector<operation_record>> latest_operations(std::size_t count) const;
+    result<operation_record> load_operation(std::int64_t number) const;
+
+    /// Whether the process that ran an operation still runs it.
+    bool is_running(const operation_record& record) const;
+
+private:
+    struct implementation;
+    std::unique_ptr<implementation> implementation_;
+};
+
+/// One line for a person: what a step does.
+std::string describe_step(const step& planned);
+
+/// Commands that undo by hand what an operation left, for `stuck`.
+std::vector<std::string> manual_undo(const operation_record& record);
+
+} // namespace vmplug

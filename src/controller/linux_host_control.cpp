@@ -1,0 +1,156 @@
+#include "controller/linux_host_control.hpp"
+
+#include "host/read_processes.hpp"
+#include "port/child_task.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+namespace vmplug {
+namespace {
+
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+
+constexpr std::size_t report_bytes_max = 128 * 1024;
+
+/// What a child left behind.
+struct child_report {
+    std::string text;
+    int exit_status = 0;
+};
+
+error stuck(const std::string& where, const child_task& task) {
+    return {error_code::host_stuck,
+            where,
+            "the kernel has not answered; process " + std::to_string(task.pid) +
+                " of vmplug waits in it",
+            {}};
+}
+
+/// Waits until the child has ended, or the deadline.
+asio::awaitable<result<child_report>> await_child(child_task task, std::string where,
+                                                  milliseconds deadline) {
+    const auto executor = co_await asio::this_coro::executor;
+    asio::posix::stream_descriptor report(executor, task.report);
+    asio::steady_timer timer(executor, deadline);
+    auto on_expiry = [&report](boost::system::error_code aborted) {
+        boost::system::error_code ignored;
+        if (!aborted) report.cancel(ignored);
+    };
+    timer.async_wait(on_expiry);
+    child_report found;
+    auto [failure, size] =
+        co_await asio::async_read(report, asio::dynamic_buffer(found.text, report_bytes_max),
+                                  asio::transfer_all(), asio::as_tuple(asio::use_awaitable));
+    timer.cancel();
+    // The timer's handler may be queued already and refers to this frame.
+    co_await asio::post(executor, asio::use_awaitable);
+    if (failure == asio::error::operation_aborted) co_return stuck(where, task);
+    int status = 0;
+    while (::waitpid(task.pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    found.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    co_return found;
+}
+
+error host_failure(const std::string& path, int reason) {
+    const bool denied = reason == EACCES || reason == EPERM;
+    return {denied ? error_code::permission_denied : error_code::host_io,
+            path,
+            std::strerror(reason),
+            {}};
+}
+
+/// Takes the child's first line, its errno, off the text.
+result<std::string> split_report(const child_report& report, const std::string& path) {
+    int reason = -1;
+    const auto end = report.text.find('\n');
+    if (end != std::string::npos)
+        std::from_chars(report.text.data(), report.text.data() + end, reason);
+    if (reason == 0) return report.text.substr(end + 1);
+    if (reason > 0) return host_failure(path, reason);
+    return error{
+        error_code::host_io, path, "the process that accesses it ended without a word", {}};
+}
+
+} // namespace
+
+asio::awaitable<result<void>> linux_host_control::write(std::string path, std::string value,
+                                                        milliseconds deadline) {
+    const auto started = start_write(files_.root() + path, value);
+    if (started.has_error()) co_return started.error();
+    auto report = co_await await_child(*started, path, deadline);
+    if (report.has_error()) co_return report.error();
+    auto rest = split_report(*report, path);
+    if (rest.has_error()) co_return rest.error();
+    co_return result<void>{};
+}
+
+asio::awaitable<result<std::string>> linux_host_control::read(std::string path,
+                                                              milliseconds deadline) {
+    const auto started = start_read(files_.root() + path);
+    if (started.has_error()) co_return started.error();
+    auto report = co_await await_child(*started, path, deadline);
+    if (report.has_error()) co_return report.error();
+    co_return split_report(*report, path);
+}
+
+asio::awaitable<result<void>> linux_host_control::load_module(std::string name,
+                                                              milliseconds deadline) {
+    const auto started = start_program({"/sbin/modprobe", "--", name});
+    if (started.has_error()) co_return started.error();
+    auto report = co_await await_child(*started, "modprobe " + name, deadline);
+    if (report.has_error()) co_return report.error();
+    if (report->exit_status == 0) co_return result<void>{};
+    co_return error{error_code::driver_unavailable, "modprobe " + name, report->text, {}};
+}
+
+std::optional<std::string> linux_host_control::read_link_name(const std::string& path) {
+    return files_.read_link_name(path);
+}
+
+bool linux_host_control::exists(const std::string& path) {
+    return files_.exists(path);
+}
+
+std::optional<std::string> linux_host_control::first_entry(const std::string& path) {
+    auto names = files_.list(path);
+    return names.empty() ? std::nullopt : std::optional(std::move(names.front()));
+}
+
+result<host_control::memlock> linux_host_control::read_memlock(std::int32_t pid) {
+    rlimit found{};
+    if (::prlimit(pid, RLIMIT_MEMLOCK, nullptr, &found) != 0)
+        return host_failure("memlock limit of process " + std::to_string(pid), errno);
+    return memlock{found.rlim_cur, found.rlim_max};
+}
+
+result<void> linux_host_control::set_memlock(std::int32_t pid, memlock limits) {
+    const rlimit wanted{limits.soft_bytes, limits.hard_bytes};
+    if (::prlimit(pid, RLIMIT_MEMLOCK, &wanted, nullptr) == 0) return {};
+    return host_failure("memlock limit of process " + std::to_string(pid), errno);
+}
+
+bool linux_host_control::is_alive(const process_identity& process) {
+    const auto now = read_identity(files_, process.pid);
+    // A zombie has closed all of its files: it holds nothing any more.
+    if (!now || *now != process) return false;
+    const auto stat = files_.read_line("/proc/" + std::to_string(process.pid) + "/stat");
+    const auto state = stat.rfind(") ");
+    return state == std::string::npos || stat[state + 2] != 'Z';
+}
+
+} // namespace vmplug
