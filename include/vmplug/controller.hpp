@@ -27,7 +27,7 @@ struct controller_options {
     std::string state_directory = "/var/lib/vmplug";
     std::string invoked_as; ///< for the journal and for whoever is refused: our command line
     std::chrono::milliseconds host_deadline{10'000};  ///< of one write to the kernel
-    std::chrono::milliseconds guest_deadline{30'000}; ///< of one command to QEMU
+    std::chrono::milliseconds guest_deadline{30'000}; ///< of one command to QEMU, but device_add
     std::chrono::milliseconds turn_deadline{30'000};  ///< for our turn at a guest
     std::chrono::milliseconds greeting_deadline{2'000};
     operation_observer observer;

@@ -170,7 +170,7 @@ controller::implementation::attach(journal& journal, leases& held, guest_referen
     }
     operation_machine machine(new_record(operation_kind::attach, planned, request_id));
     operation_runner runner(options, files, journal, host);
-    co_await runner.run(machine, guest, std::move(*link));
+    co_await runner.run(machine, guest, std::move(*link), request.add_deadline);
     co_return settled(machine.record(), std::move(planned));
 }
 
@@ -220,7 +220,8 @@ controller::implementation::detach(journal& journal, operation_record attached,
     record.releases = attached.number;
     operation_machine machine(std::move(record));
     operation_runner runner(options, files, journal, host);
-    co_await runner.run(machine, guest_of(attached, host_now.qemus), nullptr);
+    co_await runner.run(machine, guest_of(attached, host_now.qemus), nullptr,
+                        options.guest_deadline);
     co_return settled(machine.record(), std::move(planned));
 }
 
@@ -232,7 +233,7 @@ awaitable<operation_report> controller::implementation::resume(journal& journal,
     record.runner = self;
     auto machine = operation_machine::resume(std::move(record));
     operation_runner runner(options, files, journal, host);
-    co_await runner.run(machine, std::move(guest), nullptr);
+    co_await runner.run(machine, std::move(guest), nullptr, attach_request().add_deadline);
     co_return settled(machine.record(), plan());
 }
 

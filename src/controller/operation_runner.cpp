@@ -52,7 +52,8 @@ run_observer operation_runner::observer() const {
 }
 
 awaitable<void> operation_runner::run(operation_machine& machine, guest_reference guest,
-                                      std::unique_ptr<guest_link> link) {
+                                      std::unique_ptr<guest_link> link,
+                                      std::chrono::milliseconds add_deadline) {
     std::function<awaitable<result<guest_link*>>()> reach = [&] {
         return reach_guest(guest, link);
     };
@@ -62,7 +63,8 @@ awaitable<void> operation_runner::run(operation_machine& machine, guest_referenc
                          options_.observer.progress,
                          options_.observer.stop_requested,
                          options_.host_deadline,
-                         options_.guest_deadline};
+                         options_.guest_deadline,
+                         add_deadline};
     const auto watching = observer();
     co_await run_operation(machine, journal_, context, watching);
 }

@@ -18,7 +18,8 @@ public:
 
     /// `link` is used while it is open; a lost one is made anew through `guest`.
     boost::asio::awaitable<void> run(operation_machine& machine, guest_reference guest,
-                                     std::unique_ptr<guest_link> link);
+                                     std::unique_ptr<guest_link> link,
+                                     std::chrono::milliseconds add_deadline);
 
 private:
     boost::asio::awaitable<result<guest_link*>> reach_guest(const guest_reference& guest,

@@ -31,6 +31,7 @@ struct step_context {
 
     std::chrono::milliseconds host_deadline{10'000};  ///< of one write to the kernel
     std::chrono::milliseconds guest_deadline{30'000}; ///< of one command to QEMU
+    std::chrono::milliseconds add_deadline{300'000};  ///< of device_add
 };
 
 /// One kind of step. All three acts are idempotent, so a crash between them does no harm, and

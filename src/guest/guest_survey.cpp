@@ -269,6 +269,8 @@ void guest_survey::state::finish() {
     collect_root_bus();
     for (const auto& device : facts.devices)
         collect_port(device);
+    // QOM lists its children in no order; people expect rp0 to be taken first.
+    std::ranges::sort(facts.ports.begin() + 1, facts.ports.end(), {}, &guest_port::bus);
     for (auto& port : facts.ports)
         for (const auto& device : facts.devices)
             if (device.bus == port.bus)

@@ -31,7 +31,7 @@ awaitable<result<fields>> device_add_kind::apply(step_context& context, const fi
     auto link = co_await context.guest();
     if (link.has_error()) co_return link.error();
     auto json = field(arguments, "arguments");
-    auto added = co_await (*link)->device_add(std::move(json), context.guest_deadline);
+    auto added = co_await (*link)->device_add(std::move(json), context.add_deadline);
     if (added.has_error()) co_return added.error();
     co_return fields{};
 }

@@ -1,0 +1,170 @@
+#include "cli/command_line.hpp"
+
+#include "command/terminal_text.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+namespace vmplug {
+namespace {
+
+constexpr std::size_t shown_max = 200;
+
+/// The overview has one line for each verb; a verb's own help tells all.
+class overview_formatter : public CLI::Formatter {
+public:
+    std::string make_subcommand(const CLI::App* command) const override {
+        const auto description = command->get_description();
+        const auto summary = description.substr(0, description.find('\n'));
+        auto name = "  " + command->get_name();
+        name.resize(std::max<std::size_t>(name.size() + 2, 16), ' ');
+        return name + summary + "\n";
+    }
+};
+
+/// Where CLI11 puts the values of one verb.
+struct verb_values {
+    std::map<std::string, std::vector<std::string>> texts;
+    std::map<std::string, bool> flags;
+};
+
+void add_options(CLI::App& command, const verb& row, verb_values& values) {
+    for (const auto& argument : row.arguments) {
+        auto* option = command.add_option(argument.name, values.texts[argument.name]);
+        option->required(argument.required)->type_name("");
+        option->expected(argument.repeated ? -1 : 1);
+        // QMP values are taken as they are: a bracket begins a JSON array and no list of ours.
+        option->allow_extra_args(argument.repeated);
+    }
+    for (const auto& each : row.options) {
+        if (!each.value) {
+            command.add_flag(each.name, values.flags[each.name], each.help);
+            continue;
+        }
+        auto* option = command.add_option(each.name, values.texts[each.name], each.help);
+        option->type_name(each.value)->allow_extra_args(false);
+        if (each.repeated)
+            option->expected(1, 1000)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+        else
+            option->expected(1);
+    }
+}
+
+/// Options that every verb takes, before or after its name.
+void add_common(CLI::App& app, command_line& parsed) {
+    app.add_flag("--json", parsed.json, "one JSON object on stdout, also on failure");
+    app.add_option("--state-dir", parsed.state_directory,
+                   "where the journal is (VMPLUG_STATE_DIR; default /var/lib/vmplug)")
+        ->type_name("DIR");
+    app.add_flag("-v,--verbose", parsed.verbose, "say more, on stderr");
+}
+
+std::string verb_description(const verb& row) {
+    return std::string(row.summary) + "\n\n" + row.description + "\n\nExample: " + row.example;
+}
+
+std::string exit_codes_text() {
+    return "Everywhere: --json, --state-dir DIR, -v.\n"
+           "Exit codes: 0 done, 1 fault, 2 usage, 3 refused (nothing was touched), 4 rolled back,\n"
+           "5 the guest has not let go yet, 6 unknown, 7 stuck. `vmplug VERB --help` tells more.";
+}
+
+void take_values(const verb& row, const verb_values& values, invocation& into) {
+    for (const auto& [name, texts] : values.texts)
+        if (!texts.empty()) into.values[name] = texts;
+    for (const auto& [name, set] : values.flags)
+        if (set) into.values[name] = {};
+    (void)row;
+}
+
+/// The first word that is no option, if no verb has that name.
+std::string unknown_verb(int argc, char** argv) {
+    for (int i = 1; i < argc; ++i) {
+        if (std::strcmp(argv[i], "--state-dir") == 0) {
+            ++i;
+            continue;
+        }
+        if (argv[i][0] != '-') return find_verb(argv[i]) ? "" : argv[i];
+    }
+    return {};
+}
+
+std::string usage_text(const std::string& reason, const std::string& help_of) {
+    return "vmplug: " + escape_for_terminal(reason.substr(0, shown_max)) + "\n  `vmplug " +
+           help_of + "--help` shows what is allowed\n";
+}
+
+command_line::ending usage_error(const command_line& parsed, const std::string& reason,
+                                 const std::string& help_of) {
+    command_line::ending ended{2, {}, usage_text(reason, help_of)};
+    if (parsed.json) {
+        const nlohmann::json value{{"outcome", "usage"},
+                                   {"error",
+                                    {{"code", "invalid_argument"},
+                                     {"where", ""},
+                                     {"text", reason.substr(0, shown_max)},
+                                     {"remedy", "vmplug " + help_of + "--help"}}}};
+        ended.output = value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    }
+    return ended;
+}
+
+} // namespace
+
+command_line parse_command_line(int argc, char** argv) {
+    command_line parsed;
+    if (const char* directory = std::getenv("VMPLUG_STATE_DIR")) parsed.state_directory = directory;
+    CLI::App app("Hot-adds host PCI devices to live QEMU guests and takes them back.", "vmplug");
+    app.set_version_flag("--version", std::string("vmplug " VMPLUG_VERSION));
+    app.footer(exit_codes_text());
+    app.fallthrough();
+    auto formatter = std::make_shared<overview_formatter>();
+    formatter->column_width(28);
+    formatter->label("SUBCOMMAND", "VERB");
+    formatter->label("Subcommands", "Verbs");
+    app.formatter(formatter);
+    app.require_subcommand(1);
+    add_common(app, parsed);
+    std::map<const CLI::App*, std::pair<const verb*, verb_values>> commands;
+    for (const auto& row : verbs()) {
+        auto* command = app.add_subcommand(row.name, verb_description(row));
+        auto& [known, values] = commands[command];
+        known = &row;
+        add_options(*command, row, values);
+    }
+    parsed.json = std::any_of(argv, argv + argc,
+                              [](const char* each) { return std::strcmp(each, "--json") == 0; });
+    if (const auto wrong = unknown_verb(argc, argv); !wrong.empty()) {
+        const auto meant = suggest_verb(wrong);
+        parsed.ended = usage_error(parsed,
+                                   "there is no verb '" + wrong.substr(0, 60) + "'" +
+                                       (meant.empty() ? "" : "; did you mean '" + meant + "'?"),
+                                   "");
+        return parsed;
+    }
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::Success& asked_for) {
+        std::ostringstream output, nothing;
+        app.exit(asked_for, output, nothing);
+        parsed.ended = command_line::ending{0, output.str(), {}};
+        return parsed;
+    } catch (const CLI::ParseError& wrong) {
+        const auto chosen = app.get_subcommands();
+        const auto verb_name = chosen.empty() ? "" : chosen.front()->get_name() + " ";
+        const bool nothing = argc == 1;
+        parsed.ended = nothing ? command_line::ending{2, {}, app.help()}
+                               : usage_error(parsed, wrong.what(), verb_name);
+        return parsed;
+    }
+    const auto& [row, values] = commands.at(app.get_subcommands().front());
+    parsed.asked = row;
+    take_values(*row, values, parsed.values);
+    return parsed;
+}
+
+} // namespace vmplug

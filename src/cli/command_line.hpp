@@ -1,0 +1,29 @@
+#pragma once
+
+#include "command/verb.hpp"
+
+#include <optional>
+#include <string>
+
+namespace vmplug {
+
+/// What the arguments of the program mean.
+struct command_line {
+    const verb* asked = nullptr;
+    invocation values;
+    std::string state_directory;
+    bool json = false;
+    int verbose = 0;
+
+    /// Set instead of `asked` when there is nothing to run: help (exit 0) or a usage error (2).
+    struct ending {
+        int exit_code;
+        std::string output;  ///< for stdout
+        std::string failure; ///< for stderr
+    };
+    std::optional<ending> ended;
+};
+
+command_line parse_command_line(int argc, char** argv);
+
+} // namespace vmplug

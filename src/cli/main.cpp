@@ -1,0 +1,142 @@
+#include "cli/command_line.hpp"
+#include "cli/terminal.hpp"
+#include "command/json_text.hpp"
+#include "command/terminal_text.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+namespace {
+
+using namespace vmplug;
+
+/// One run of one verb.
+class program {
+public:
+    explicit program(command_line parsed, std::string invoked_as)
+        : parsed_(std::move(parsed)), log_(spdlog::stderr_logger_st("vmplug")) {
+        log_->set_level(parsed_.verbose > 0 ? spdlog::level::debug : spdlog::level::warn);
+        log_->set_pattern("vmplug: %T.%e %v");
+        if (!parsed_.state_directory.empty()) options_.state_directory = parsed_.state_directory;
+        options_.invoked_as = std::move(invoked_as);
+        options_.observer.progress = [this](const std::string& text) { progress(text); };
+        options_.observer.stop_requested = [this] { return stop_; };
+    }
+
+    int run() {
+        controller control(options_);
+        command_context context{control, options_, {}, [this] { return stop_; }};
+        context.emit = [this](const nlohmann::json& value, const std::string& text) {
+            if (!write_output(parsed_.json ? compact(value) : text)) stop_ = true;
+        };
+        std::exception_ptr failure;
+        wait_for_signals();
+        boost::asio::co_spawn(io_, parsed_.asked->run(context, parsed_.values),
+                              [&](std::exception_ptr thrown, command_result result) {
+                                  failure = thrown;
+                                  result_ = std::move(result);
+                                  signals_.cancel();
+                              });
+        io_.run();
+        if (failure) std::rethrow_exception(failure);
+        return print();
+    }
+
+private:
+    static std::string compact(const nlohmann::json& value) {
+        return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    }
+
+    void progress(const std::string& text) {
+        log_->debug("{}", escape(text));
+        if (parsed_.verbose == 0) status_.show(text);
+    }
+
+    static std::string escape(const std::string& text) { return escape_for_terminal(text); }
+
+    void wait_for_signals() {
+        signals_.async_wait([this](boost::system::error_code aborted, int) {
+            if (aborted) return;
+            // Whatever changes nothing ends at once; an operation ends when it is safe.
+            const std::string name = parsed_.asked->name;
+            const bool careful = name == "attach" || name == "detach" || name == "recover" ||
+                                 name == "bind" || name == "release" || name == "events";
+            if (!careful) {
+                status_.clear();
+                std::_Exit(130);
+            }
+            if (!stop_ && name != "events")
+                std::fputs("\nvmplug: stopping: what was done is undone first\n", stderr);
+            stop_ = true;
+            wait_for_signals();
+        });
+    }
+
+    int print() {
+        status_.clear();
+        if (result_.streamed) return result_.exit_code;
+        if (parsed_.json) {
+            write_output(compact(result_.value));
+            return result_.exit_code;
+        }
+        write_output(parsed_.asked->render(result_.value, terminal_width()));
+        print_errors();
+        return result_.exit_code;
+    }
+
+    void print_errors() const {
+        const auto& value = result_.value;
+        if (value.contains("refusals"))
+            for (const auto& each : value["refusals"])
+                std::fputs(render_error(each).c_str(), stderr);
+        else if (value.contains("error") && !value["error"].is_null())
+            std::fputs(render_error(value["error"]).c_str(), stderr);
+        if (!value.contains("manual_commands")) return;
+        std::fputs("  To undo it by hand:\n", stderr);
+        for (const auto& each : value["manual_commands"])
+            std::fprintf(stderr, "    %s\n", escape(each.get<std::string>()).c_str());
+    }
+
+    command_line parsed_;
+    std::shared_ptr<spdlog::logger> log_;
+    controller_options options_;
+    status_line status_;
+    boost::asio::io_context io_{1};
+    boost::asio::signal_set signals_{io_, SIGINT, SIGTERM};
+    command_result result_;
+    bool stop_ = false;
+};
+
+std::string join_arguments(int argc, char** argv) {
+    std::string text = "vmplug";
+    for (int i = 1; i < argc && text.size() < 200; ++i)
+        text.append(" ").append(argv[i]);
+    return text.substr(0, 200);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    // A reader that goes away (`| head`) must not end an operation half-way.
+    std::signal(SIGPIPE, SIG_IGN);
+    try {
+        auto parsed = parse_command_line(argc, argv);
+        if (parsed.ended) {
+            std::fputs(parsed.ended->output.c_str(), stdout);
+            std::fputs(parsed.ended->failure.c_str(), stderr);
+            return parsed.ended->exit_code;
+        }
+        return program(std::move(parsed), join_arguments(argc, argv)).run();
+    } catch (const std::exception& failure) {
+        std::fprintf(stderr, "vmplug: internal: %s\n", failure.what());
+        return 1;
+    }
+}

@@ -1,0 +1,256 @@
+#include "command/duration.hpp"
+#include "command/handlers.hpp"
+#include "command/json_text.hpp"
+#include "command/terminal_text.hpp"
+#include "qmp/message.hpp"
+
+#include <vmplug/monitor.hpp>
+
+#include <algorithm>
+#include <ctime>
+
+namespace vmplug {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+
+constexpr milliseconds call_deadline{30'000};
+/// How often a wait looks whether it was asked to stop.
+constexpr milliseconds stop_interval{100};
+constexpr std::size_t nesting_max = 16;
+
+std::string join(const json& array, const char* between) {
+    std::string text;
+    for (const auto& each : array)
+        text += (text.empty() ? "" : between) +
+                (each.is_string() ? each.get<std::string>() : each.dump());
+    return text;
+}
+
+/// What a free monitor answers about its guest; a busy or silent one is reported as it is.
+boost::asio::awaitable<void> ask_state(command_context& context, json& guest) {
+    std::string address;
+    for (const auto& monitor : guest["monitors"])
+        if (monitor["protocol"] == "qmp" && monitor["held_by"].is_null())
+            address = monitor["address"];
+    guest["state"] = nullptr;
+    guest["version"] = nullptr;
+    if (address.empty()) co_return;
+    auto connected = co_await context.control.connect(address);
+    if (connected.has_error()) {
+        guest["error"] = to_json(connected.error());
+        co_return;
+    }
+    guest["version"] = (*connected)->version();
+    const auto status = co_await (*connected)->call("query-status", "", call_deadline);
+    if (status.has_value()) guest["state"] = text_at(*status, "status");
+}
+
+/// Puts `text` below the dotted `key`: JSON where it reads as JSON, else a string.
+result<void> put_argument(json& arguments, const std::string& key, const std::string& text) {
+    auto* place = &arguments;
+    std::size_t begin = 0;
+    for (std::size_t depth = 0;; ++depth) {
+        const auto end = key.find('.', begin);
+        const auto part = key.substr(begin, end - begin);
+        if (part.empty() || depth > nesting_max || (!place->is_null() && !place->is_object()))
+            return error{error_code::invalid_argument,
+                         key.substr(0, 100),
+                         "this is no name of an argument",
+                         {}};
+        place = &(*place)[part];
+        if (end == key.npos) break;
+        begin = end + 1;
+    }
+    auto value = json::parse(text, nullptr, false);
+    *place = value.is_discarded() ? json(text) : std::move(value);
+    return {};
+}
+
+result<std::string> read_arguments(const invocation& asked) {
+    json arguments = json::object();
+    for (const auto& text : asked.all("KEY=VALUE")) {
+        const auto equals = text.find('=');
+        if (equals == text.npos || equals == 0)
+            return error{
+                error_code::invalid_argument, text.substr(0, 100), "this is not KEY=VALUE", {}};
+        auto put = put_argument(arguments, text.substr(0, equals), text.substr(equals + 1));
+        if (put.has_error()) return put.error();
+    }
+    return arguments.empty() ? std::string() : qmp::format_json(arguments);
+}
+
+std::string event_line(const monitor_event& event) {
+    const std::time_t seconds = event.timestamp_us / 1'000'000;
+    std::tm local{};
+    ::localtime_r(&seconds, &local);
+    char text[32];
+    const auto size = std::strftime(text, sizeof text, "%T", &local);
+    auto line = std::string(text, size) + "  " + event.name + "  " + event.data;
+    return escape_for_terminal(line) + "\n";
+}
+
+} // namespace
+
+command_task run_vms(command_context& context, const invocation&) {
+    auto result = succeeded({{"guests", json::array()}});
+    for (const auto& process : context.control.read_qemus(true)) {
+        auto guest = to_json(process);
+        co_await ask_state(context, guest);
+        result.value["guests"].push_back(std::move(guest));
+    }
+    co_return result;
+}
+
+std::string render_vms(const json& value, std::size_t width) {
+    if (!value.contains("guests")) return {};
+    if (value["guests"].empty()) return "No QEMU runs here.\n";
+    text_table table({"NAME", "PID", "VERSION", "STATE", "MACHINE", "MONITORS"});
+    for (const auto& guest : value["guests"]) {
+        std::string monitors;
+        for (const auto& each : guest["monitors"]) {
+            monitors += (monitors.empty() ? "" : ", ") + text_at(each, "address");
+            if (!each["held_by"].is_null())
+                monitors += " (held by " + text_at(each["held_by"], "pid") + ": " +
+                            text_at(each["held_by"], "command").substr(0, 40) + ")";
+        }
+        table.add({text_at(guest, "name"), text_at(guest, "pid"), text_at(guest, "version"),
+                   text_at(guest, "state"), text_at(guest, "machine"),
+                   monitors.empty() ? "none" : monitors});
+    }
+    return table.format(width);
+}
+
+command_task run_ports(command_context& context, const invocation& asked) {
+    const auto view = co_await context.control.query_guest(asked.value("VM"));
+    if (view.has_error()) co_return failed(view.error());
+    auto result = succeeded({{"guest", view->facts.name}, {"ports", json::array()}});
+    for (const auto& port : view->facts.ports)
+        result.value["ports"].push_back(to_json(port));
+    co_return result;
+}
+
+std::string render_ports(const json& value, std::size_t width) {
+    if (!value.contains("ports")) return {};
+    text_table table({"BUS", "TYPE", "STATE"});
+    for (const auto& port : value["ports"]) {
+        std::string state = "free";
+        if (!port.value("free", false)) state = "occupied by " + join(port["occupants"], ", ");
+        if (!port.value("takes_hot_add", false)) state = text_at(port, "why_not");
+        table.add({text_at(port, "bus"), text_at(port, "type"), state});
+    }
+    return table.format(width);
+}
+
+command_task run_list(command_context& context, const invocation& asked) {
+    const auto records = context.control.assignments();
+    if (records.has_error()) co_return failed(records.error());
+    const auto open = context.control.open_operations();
+    if (open.has_error()) co_return failed(open.error());
+    const auto wanted = asked.value("VM");
+    auto result = succeeded({{"assignments", json::array()}});
+    auto& list = result.value["assignments"];
+    const auto add = [&](const operation_record& record, std::string state) {
+        json entry = record.subject;
+        entry["operation"] = record.number;
+        entry["state"] = std::move(state);
+        const bool meant = wanted.empty() || text_at(entry, "guest") == wanted ||
+                           text_at(entry, "guest_pid") == wanted ||
+                           text_at(entry, "monitor").ends_with(wanted);
+        if (meant) list.push_back(std::move(entry));
+    };
+    const auto qemus = context.control.read_qemus(false);
+    for (const auto& record : *records) {
+        const auto same = [&](const operation_record& other) {
+            return other.releases == record.number;
+        };
+        const auto leaving = std::ranges::find_if(*open, same);
+        const auto entry = record.subject.find("guest_pid");
+        const bool gone =
+            entry != record.subject.end() && std::ranges::none_of(qemus, [&](const auto& each) {
+                return std::to_string(each.identity.pid) == entry->second;
+            });
+        std::string state = record.kind == operation_kind::bind ? "bound" : "assigned";
+        if (gone) state = "its guest is gone: run vmplug recover";
+        if (leaving != open->end())
+            state = leaving->ended ? std::string(outcome_name(*leaving->ended)) : "detaching";
+        add(record, state);
+    }
+    for (const auto& record : *open)
+        if (record.kind == operation_kind::attach)
+            add(record, record.ended ? std::string(outcome_name(*record.ended)) : "attaching");
+    co_return result;
+}
+
+std::string render_list(const json& value, std::size_t width) {
+    if (!value.contains("assignments")) return {};
+    if (value["assignments"].empty()) return "vmplug has assigned no device.\n";
+    text_table table({"DEVICE", "GUEST", "ID", "PORT", "STATE"});
+    for (const auto& each : value["assignments"])
+        table.add({text_at(each, "device"), text_at(each, "guest"), text_at(each, "id"),
+                   text_at(each, "port"), text_at(each, "state")});
+    return table.format(width);
+}
+
+command_task run_events(command_context& context, const invocation& asked) {
+    auto connected = co_await context.control.connect(asked.value("VM"));
+    if (connected.has_error()) co_return failed(connected.error());
+    auto events = (*connected)->subscribe();
+    std::uint64_t dropped = 0;
+    while (!context.stop_requested()) {
+        auto event = co_await events.next(stop_interval);
+        if (event.has_error()) co_return failed(event.error());
+        if (events.dropped() != dropped) {
+            dropped = events.dropped();
+            context.emit({{"dropped", dropped}}, "(" + std::to_string(dropped) + " events lost)\n");
+        }
+        if (!*event) continue;
+        json value{{"event", (*event)->name}, {"timestamp_us", (*event)->timestamp_us}};
+        value["data"] = (*event)->data.empty() ? json() : json::parse((*event)->data);
+        context.emit(value, event_line(**event));
+    }
+    command_result result;
+    result.streamed = true;
+    co_return result;
+}
+
+command_task run_qmp(command_context& context, const invocation& asked) {
+    auto arguments = read_arguments(asked);
+    auto deadline = result<milliseconds>(call_deadline);
+    if (asked.has("--timeout")) deadline = parse_duration(asked.value("--timeout"));
+    if (arguments.has_error() || deadline.has_error()) {
+        auto result = failed(arguments.has_error() ? arguments.error() : deadline.error());
+        result.value["outcome"] = "usage";
+        result.exit_code = 2;
+        co_return result;
+    }
+    auto connected = co_await context.control.connect(asked.value("VM"));
+    if (connected.has_error()) co_return failed(connected.error());
+    auto reply =
+        co_await (*connected)->call(asked.value("COMMAND"), std::move(*arguments), *deadline);
+    if (reply.has_error()) co_return failed(reply.error());
+    json value = json::object();
+    value["return"] = std::move(*reply);
+    co_return succeeded(std::move(value));
+}
+
+std::string render_qmp(const json& value, std::size_t) {
+    if (!value.contains("return")) return {};
+    // json escapes controls; what is left of the terminal's tricks are direction marks and the
+    // like.
+    std::string text;
+    const auto pretty = qmp::format_json(value["return"], 2);
+    for (std::size_t begin = 0; begin < pretty.size();) {
+        const auto end = std::min(pretty.find('\n', begin), pretty.size());
+        text += escape_for_terminal(std::string_view(pretty).substr(begin, end - begin)) + "\n";
+        begin = end + 1;
+    }
+    return text;
+}
+
+std::string render_nothing(const json&, std::size_t) {
+    return {};
+}
+
+} // namespace vmplug

@@ -1,0 +1,276 @@
+#include "command/duration.hpp"
+#include "command/handlers.hpp"
+#include "command/json_text.hpp"
+#include "command/terminal_text.hpp"
+
+#include <charconv>
+#include <ctime>
+
+namespace vmplug {
+namespace {
+
+using nlohmann::json;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+/// Reads a duration option; keeps `fallback` when it is not given.
+result<milliseconds> read_duration(const invocation& asked, const char* name,
+                                   milliseconds fallback) {
+    if (!asked.has(name)) return fallback;
+    return parse_duration(asked.value(name));
+}
+
+result<assignment_driver> read_driver(const invocation& asked) {
+    const auto text = asked.value("--driver");
+    if (text.empty() || text == "auto") return assignment_driver::automatic;
+    if (text == "vfio-pci") return assignment_driver::vfio_pci;
+    if (text == "pci-assign" || text == "kvm-pci-assign") return assignment_driver::pci_assign;
+    return error{error_code::invalid_argument, "--driver " + text.substr(0, 100),
+                 "there is no such driver", "write auto, vfio-pci or pci-assign"};
+}
+
+result<fields> read_properties(const invocation& asked) {
+    fields properties;
+    for (const auto& text : asked.all("--set")) {
+        const auto equals = text.find('=');
+        if (equals == 0 || equals == text.npos)
+            return error{error_code::invalid_argument,
+                         "--set " + text.substr(0, 100),
+                         "this is not PROP=VALUE",
+                         {}};
+        properties[text.substr(0, equals)] = text.substr(equals + 1);
+    }
+    return properties;
+}
+
+result<attach_request> read_attach(const invocation& asked) {
+    attach_request request;
+    request.id = asked.value("--id");
+    if (asked.has("--id") && request.id.empty())
+        return error{error_code::invalid_argument, "--id", "an id cannot be empty", {}};
+    request.port = asked.value("--port");
+    request.with_group = asked.has("--with-group");
+    request.force = asked.has("--force");
+    const auto driver = read_driver(asked);
+    if (driver.has_error()) return driver.error();
+    request.driver = *driver;
+    auto properties = read_properties(asked);
+    if (properties.has_error()) return properties.error();
+    request.properties = std::move(*properties);
+    const auto wait = read_duration(asked, "--wait-guest", request.wait_guest);
+    if (wait.has_error()) return wait.error();
+    request.wait_guest = *wait;
+    const auto deadline = read_duration(asked, "--timeout", request.add_deadline);
+    if (deadline.has_error()) return deadline.error();
+    request.add_deadline = *deadline;
+    return request;
+}
+
+/// A usage error: the command line itself is wrong.
+command_result misused(const error& failure) {
+    command_result result;
+    result.value = {{"outcome", "usage"}, {"error", to_json(failure)}};
+    result.exit_code = 2;
+    return result;
+}
+
+command_result to_result(const operation_report& report, steady_clock::time_point begin) {
+    command_result result;
+    auto& value = result.value;
+    value["duration_us"] =
+        std::chrono::duration_cast<microseconds>(steady_clock::now() - begin).count();
+    value["notes"] = report.planned.notes;
+    value["subject"] = report.record.number ? report.record.subject : report.planned.subject;
+    value["error"] = nullptr;
+    value["operation"] = nullptr;
+    value["steps"] = json::array();
+    if (report.record.number) {
+        const auto record = to_json(report.record);
+        value["operation"] = record["number"];
+        value["kind"] = record["kind"];
+        value["steps"] = record["steps"];
+        value["error"] = record["error"];
+        value["repeated"] = report.repeated;
+    } else {
+        for (const auto& each : report.planned.steps)
+            value["steps"].push_back({{"kind", each.kind},
+                                      {"text", describe_step(each)},
+                                      {"arguments", each.arguments},
+                                      {"state", "planned"}});
+    }
+    for (const auto& refusal : report.refusals)
+        value["refusals"].push_back(to_json(refusal));
+    if (!report.refusals.empty()) value["error"] = to_json(report.refusals.front());
+    value["outcome"] = report.ended ? json(outcome_name(*report.ended)) : json("planned");
+    if (report.ended == outcome::stuck) value["manual_commands"] = manual_undo(report.record);
+    result.exit_code = report.ended ? exit_code(*report.ended) : 0;
+    return result;
+}
+
+std::string step_line(const json& step) {
+    const auto state = text_at(step, "state");
+    std::string text = "  " + escape_for_terminal(text_at(step, "text"));
+    const auto findings = step.find("findings");
+    if (findings != step.end() && findings->value("guest", "") == "configured")
+        text += ": the guest has configured it";
+    if (findings != step.end() && findings->value("guest", "") == "added")
+        text += ": QEMU has it, the guest has not looked at it yet";
+    if (state == "planned") return text + "\n";
+    if (state != "applied") text += " [" + state + "]";
+    return text + "  (" + format_duration(microseconds(step.value("duration_us", 0))) + ")\n";
+}
+
+std::string headline(const json& value) {
+    const auto subject = value.value("subject", json::object());
+    const auto name = [&](const char* key) { return escape_for_terminal(text_at(subject, key)); };
+    const auto what = name("device") + (name("id").empty() ? "" : " as " + name("id"));
+    const auto end = text_at(value, "outcome");
+    const auto kind = text_at(value, "kind");
+    std::string text = end + ": ";
+    if (!kind.empty()) text += kind + " of ";
+    text += what + ", guest " + name("guest");
+    if (!name("port").empty()) text += ", port " + name("port");
+    if (!text_at(value, "operation").empty())
+        text += " (operation " + text_at(value, "operation") + ", " +
+                format_duration(microseconds(value.value("duration_us", 0))) + ")";
+    return text + "\n";
+}
+
+std::string format_time(std::int64_t since_1970_us) {
+    const std::time_t seconds = since_1970_us / 1'000'000;
+    std::tm local{};
+    ::localtime_r(&seconds, &local);
+    char text[32];
+    return std::string(text, std::strftime(text, sizeof text, "%F %T", &local));
+}
+
+} // namespace
+
+command_task run_attach(command_context& context, const invocation& asked) {
+    const auto begin = steady_clock::now();
+    auto request = read_attach(asked);
+    if (request.has_error()) co_return misused(request.error());
+    auto report = co_await context.control.attach(asked.value("VM"), asked.value("DEVICE"),
+                                                  std::move(*request), asked.value("--request-id"),
+                                                  asked.has("--dry-run"));
+    co_return to_result(report, begin);
+}
+
+command_task run_detach(command_context& context, const invocation& asked) {
+    const auto begin = steady_clock::now();
+    detach_request request;
+    request.id = asked.value("ID");
+    request.keep_bound = asked.has("--keep-bound");
+    const auto wait = read_duration(asked, "--timeout", request.wait_guest);
+    if (wait.has_error()) co_return misused(wait.error());
+    request.wait_guest = *wait;
+    auto report = co_await context.control.detach(
+        asked.value("VM"), std::move(request), asked.value("--request-id"), asked.has("--dry-run"));
+    co_return to_result(report, begin);
+}
+
+std::string render_operation(const json& value, std::size_t) {
+    if (!value.contains("steps")) return {};
+    const bool checked = text_at(value, "outcome") == "refused" && value["steps"].empty();
+    if (checked) return {};
+    std::string text;
+    if (text_at(value, "outcome") == "planned")
+        text = "This would be done:\n";
+    else if (text_at(value, "outcome") != "refused")
+        text = headline(value);
+    for (const auto& step : value["steps"])
+        text += step_line(step);
+    for (const auto& note : value.value("notes", json::array()))
+        text += "  note: " + escape_for_terminal(note.get<std::string>()) + "\n";
+    return text;
+}
+
+command_task run_recover(command_context& context, const invocation& asked) {
+    const auto begin = steady_clock::now();
+    const bool dry_run = asked.has("--dry-run");
+    auto reports = co_await context.control.recover(dry_run);
+    if (reports.has_error()) co_return failed(reports.error());
+    auto result = succeeded({{"operations", json::array()}, {"dry_run", dry_run}});
+    for (const auto& report : *reports) {
+        auto each = to_result(report, begin);
+        const bool settled = report.ended == outcome::done || report.ended == outcome::rolled_back;
+        if (!settled && !dry_run) {
+            // What still runs elsewhere is nothing to settle.
+            const bool runs = !report.ended && !report.refusals.empty();
+            const int code = runs ? 0 : each.exit_code;
+            if (runs) each.value["outcome"] = "running";
+            if (code > result.exit_code) {
+                result.exit_code = code;
+                result.value["outcome"] = each.value["outcome"];
+                result.value["error"] = each.value["error"];
+            }
+        }
+        result.value["operations"].push_back(std::move(each.value));
+    }
+    co_return result;
+}
+
+std::string render_recover(const json& value, std::size_t width) {
+    if (!value.contains("operations")) return {};
+    if (value["operations"].empty()) return "Nothing is unfinished.\n";
+    std::string text;
+    for (const auto& each : value["operations"]) {
+        text += text_at(each, "outcome") == "planned" ? headline(each) : "";
+        text += render_operation(each, width);
+        if (each.contains("error") && !each["error"].is_null())
+            text += "  " + escape_for_terminal(text_at(each["error"], "text")) + "\n";
+    }
+    return text;
+}
+
+command_task run_operations(command_context& context, const invocation& asked) {
+    std::int64_t number = 20;
+    const bool one = asked.has("OP");
+    const auto text = one ? asked.value("OP") : asked.value("--limit");
+    const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (!text.empty() && (bad != std::errc() || end != text.data() + text.size() || number < 1))
+        co_return misused({error_code::invalid_argument,
+                           text.substr(0, 100),
+                           "this is no number of an operation",
+                           {}});
+    result<std::vector<operation_record>> records = std::vector<operation_record>();
+    if (one) {
+        auto record = context.control.load_operation(number);
+        if (record.has_error()) co_return failed(record.error());
+        records->push_back(std::move(*record));
+    } else {
+        records = context.control.latest_operations(static_cast<std::size_t>(number));
+    }
+    if (records.has_error()) co_return failed(records.error());
+    auto result = succeeded({{"operations", json::array()}, {"detail", one}});
+    for (const auto& record : *records) {
+        auto each = to_json(record);
+        each["running"] = context.control.is_running(record);
+        result.value["operations"].push_back(std::move(each));
+    }
+    co_return result;
+}
+
+std::string render_operations(const json& value, std::size_t width) {
+    if (!value.contains("operations")) return {};
+    if (value["operations"].empty()) return "The journal is empty.\n";
+    text_table table({"OP", "TIME", "KIND", "DEVICE", "GUEST", "ID", "OUTCOME", "ERROR"});
+    std::string steps;
+    for (const auto& each : value["operations"]) {
+        const auto subject = each.value("subject", json::object());
+        auto end = text_at(each, "outcome");
+        if (each.value("running", false)) end = "running";
+        if (end.empty()) end = "unfinished";
+        table.add({text_at(each, "number"), format_time(each.value("started_us", std::int64_t{0})),
+                   text_at(each, "kind"), text_at(subject, "device"), text_at(subject, "guest"),
+                   text_at(subject, "id"), end,
+                   each["error"].is_null() ? "" : text_at(each["error"], "text")});
+        if (!value.value("detail", false)) continue;
+        for (const auto& step : each["steps"])
+            steps += step_line(step);
+    }
+    return table.format(width) + steps;
+}
+
+} // namespace vmplug

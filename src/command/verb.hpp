@@ -1,0 +1,82 @@
+#pragma once
+
+#include <vmplug/controller.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <nlohmann/json.hpp>
+
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vmplug {
+
+/// What a value names, for completion.
+enum class value_kind { none, text, vm, device, port, assigned_id, duration, choice, error_code };
+
+struct verb_argument {
+    const char* name; ///< as help shows it, e.g. "VM"
+    value_kind kind = value_kind::text;
+    bool required = true;
+    bool repeated = false; ///< the last one may be: the rest of the line
+};
+
+struct verb_option {
+    const char* name;            ///< "--with-group"
+    const char* value = nullptr; ///< as help shows it; nullptr: a flag
+    const char* help = "";
+    value_kind kind = value_kind::none;
+    bool repeated = false;
+    const char* choices = ""; ///< of value_kind::choice, separated by '|'
+};
+
+/// What a person asked for: values by argument or option name.
+struct invocation {
+    std::map<std::string, std::vector<std::string>> values;
+
+    bool has(const std::string& name) const { return values.contains(name); }
+    std::string value(const std::string& name) const;
+    std::vector<std::string> all(const std::string& name) const;
+};
+
+/// What a handler works with.
+struct command_context {
+    controller& control;
+    controller_options options;
+
+    /// Takes what comes bit by bit (events): an object for JSON output and a line for people.
+    std::function<void(const nlohmann::json&, const std::string&)> emit;
+    std::function<bool()> stop_requested;
+};
+
+/// The answer: one object, always with `outcome`; on failure with `error`.
+struct command_result {
+    nlohmann::json value;
+    int exit_code = 0;
+    bool streamed = false; ///< everything went through `emit`: nothing is left to print
+};
+
+/// One row of the table: a verb with everything that help, completion, the man page and a daemon
+/// need. A new verb is a row, a handler, and a test.
+struct verb {
+    const char* name;
+    const char* summary;
+    const char* description;
+    std::vector<verb_argument> arguments;
+    std::vector<verb_option> options;
+    const char* example;
+    boost::asio::awaitable<command_result> (*run)(command_context&, const invocation&);
+    /// Text for people. `width` is the terminal's, 0 where there is none.
+    std::string (*render)(const nlohmann::json& value, std::size_t width);
+};
+
+std::span<const verb> verbs();
+const verb* find_verb(std::string_view name);
+
+/// The verb with the most similar name, empty when none is similar.
+std::string suggest_verb(std::string_view name);
+
+} // namespace vmplug

@@ -1,0 +1,189 @@
+#include "command/handlers.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace vmplug {
+namespace {
+
+const verb_argument vm{"VM", value_kind::vm};
+const verb_argument device{"DEVICE", value_kind::device};
+
+const verb_option timeout{"--timeout", "DURATION",
+                          "how long to wait for QEMU, and for the guest to let go",
+                          value_kind::duration};
+const verb_option request_id{"--request-id", "KEY",
+                             "run at most once: the same key reports the same operation",
+                             value_kind::text};
+const verb_option dry_run{"--dry-run", nullptr, "print the plan and change nothing"};
+
+const std::vector<verb>& table() {
+    static const std::vector<verb> rows{
+        {"vms",
+         "running QEMU guests",
+         "Finds the QEMU processes of this host by themselves, with their monitors and who holds "
+         "them. Asks each free monitor for version and state.",
+         {},
+         {},
+         "vmplug vms",
+         run_vms,
+         render_vms},
+        {"devices",
+         "PCI functions of this host",
+         "Shows driver, netdev, IOMMU group and owner of each function, and whether it can be "
+         "assigned; if not, why.",
+         {{"DEVICE", value_kind::device, false}},
+         {},
+         "vmplug devices 01:00.0",
+         run_devices,
+         render_devices},
+        {"ports",
+         "where a device can be hot-added to a guest",
+         "Lists the guest's buses: free, occupied by what, or why they take no hot-add.",
+         {vm},
+         {},
+         "vmplug ports web",
+         run_ports,
+         render_ports},
+        {"check",
+         "every precondition, with evidence and remedy",
+         "Checks IOMMU, kernel and modules; with a device its group, interrupts and resets; with "
+         "--vm the monitor, the ports and the memory limit. Exits 3 when something is missing.",
+         {{"DEVICE", value_kind::device, false}},
+         {{"--vm", "VM", "the guest that the device is meant for", value_kind::vm}},
+         "vmplug check 01:00.0 --vm web",
+         run_check,
+         render_check},
+        {"attach",
+         "hot-add a device of this host to a live guest",
+         "Checks everything first, binds the device, has QEMU add it and looks whether the guest "
+         "configures it. What fails part-way is rolled back.",
+         {vm, device},
+         {{"--id", "ID", "name of the device in QEMU (default: made from the address)",
+           value_kind::text},
+          {"--port", "BUS", "bus of the guest (default: the first free one)", value_kind::port},
+          {"--driver", "DRIVER", "auto, vfio-pci or pci-assign", value_kind::choice, false,
+           "auto|vfio-pci|pci-assign"},
+          {"--with-group", nullptr, "take the neighbours in the IOMMU group from the host too"},
+          {"--set", "PROP=VALUE", "a further property of the device", value_kind::text, true},
+          timeout,
+          {"--wait-guest", "DURATION", "how long to look for the guest's own view (0s: not)",
+           value_kind::duration},
+          request_id,
+          {"--force", nullptr, "although the host itself depends on the device"},
+          dry_run},
+         "vmplug attach web 01:00.0 --id nic0",
+         run_attach,
+         render_operation},
+        {"detach",
+         "take a device back from a guest",
+         "Asks the guest to let go, waits until QEMU has the device no more, and gives it back to "
+         "the driver that it had. A guest that does not let go in time is left with the device "
+         "(exit 5); `vmplug recover` or the same command goes on later.",
+         {vm, {"ID", value_kind::assigned_id}},
+         {timeout,
+          {"--keep-bound", nullptr, "leave the device on its assignment driver"},
+          request_id,
+          dry_run},
+         "vmplug detach web nic0",
+         run_detach,
+         render_operation},
+        {"list",
+         "what is assigned to whom",
+         "Shows what vmplug assigned, and the VFIO groups that other QEMUs have open.",
+         {{"VM", value_kind::vm, false}},
+         {},
+         "vmplug list",
+         run_list,
+         render_list},
+        {"recover",
+         "settle every unfinished operation",
+         "Goes on with, or undoes, what a killed vmplug left; completes unplugs that guests have "
+         "granted since; takes home what dead guests had.",
+         {},
+         {dry_run},
+         "vmplug recover",
+         run_recover,
+         render_recover},
+        {"operations",
+         "the journal: what was done, step by step",
+         "Without a number the latest operations; with one its steps, with durations and errors.",
+         {{"OP", value_kind::text, false}},
+         {{"--limit", "N", "how many of the latest (default 20)", value_kind::text}},
+         "vmplug operations",
+         run_operations,
+         render_operations},
+        {"events",
+         "a guest's events as they come",
+         "Prints each QMP event until interrupted. Holds the monitor meanwhile.",
+         {vm},
+         {},
+         "vmplug events web",
+         run_events,
+         render_nothing},
+        {"qmp",
+         "send one QMP command",
+         "VALUE is JSON where it reads as JSON (7, true, [1], \"x\"), else a string. A dot in KEY "
+         "makes a nested object.",
+         {vm, {"COMMAND", value_kind::text}, {"KEY=VALUE", value_kind::text, false, true}},
+         {timeout},
+         "vmplug qmp web query-status",
+         run_qmp,
+         render_qmp},
+        {"explain",
+         "cause and remedy of an error code",
+         "Without a code the list of all.",
+         {{"CODE", value_kind::error_code, false}},
+         {},
+         "vmplug explain no_free_port",
+         run_explain,
+         render_explain},
+    };
+    return rows;
+}
+
+/// Levenshtein's distance.
+std::size_t distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        auto diagonal = row[0]++;
+        for (std::size_t j = 0; j < b.size(); ++j) {
+            const auto above = row[j + 1];
+            row[j + 1] = std::min({above + 1, row[j] + 1, diagonal + (a[i] == b[j] ? 0 : 1)});
+            diagonal = above;
+        }
+    }
+    return row.back();
+}
+
+} // namespace
+
+std::span<const verb> verbs() {
+    return table();
+}
+
+const verb* find_verb(std::string_view name) {
+    const auto found =
+        std::ranges::find_if(table(), [&](const verb& row) { return row.name == name; });
+    return found == table().end() ? nullptr : &*found;
+}
+
+std::string suggest_verb(std::string_view name) {
+    if (name.size() > 64) return {};
+    const auto nearest = std::ranges::min_element(
+        table(), {}, [&](const verb& row) { return distance(name, row.name); });
+    return distance(name, nearest->name) <= 2 ? nearest->name : std::string();
+}
+
+std::string invocation::value(const std::string& name) const {
+    const auto found = values.find(name);
+    return found == values.end() || found->second.empty() ? std::string() : found->second.front();
+}
+
+std::vector<std::string> invocation::all(const std::string& name) const {
+    const auto found = values.find(name);
+    return found == values.end() ? std::vector<std::string>() : found->second;
+}
+
+} // namespace vmplug
