@@ -23,10 +23,17 @@ std::vector<std::string> read_log_lines() {
         const auto end = std::min(buffer.find('\n', begin), buffer.size());
         const auto line = std::string_view(buffer).substr(begin, end - begin);
         begin = end + 1;
-        if (line.find("DMAR") != line.npos || line.find("AMD-Vi") != line.npos ||
-            line.find("IOMMU") != line.npos)
-            lines.emplace_back(line);
+        if (line.find("DMAR") == line.npos && line.find("AMD-Vi") == line.npos &&
+            line.find("IOMMU") == line.npos)
+            continue;
+        // "<6>[    0.03] DMAR: ...": the level and the time say nothing here.
+        const auto text = line.find("] ");
+        lines.emplace_back(text == line.npos ? line : line.substr(text + 2));
     }
+    // "DMAR: IOMMU enabled" tells more than where a table lies.
+    std::ranges::stable_partition(lines, [](const std::string& line) {
+        return line.find("nabled") != std::string::npos;
+    });
     return lines;
 }
 

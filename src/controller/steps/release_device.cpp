@@ -17,9 +17,24 @@ constexpr milliseconds ask_again_after{6000};
 /// "guest is busy (power indicator blinking)": the port is still at the previous add.
 constexpr milliseconds busy_retry_after{1000};
 constexpr milliseconds look_interval{500};
+constexpr milliseconds end_deadline{5000};
+constexpr milliseconds end_interval{10};
 
 bool is_gone_for_good(const step_context& context) {
     return context.qemu.pid != 0 && !context.host.is_alive(context.qemu);
+}
+
+/// A QEMU that is ending closes its monitor first and its devices later. Waits for the end when the
+/// monitor was lost; a QEMU that lives on is left as soon as that is clear.
+awaitable<bool> ends_soon(step_context& context, error_code lost) {
+    const bool monitor_lost = lost == error_code::no_monitor || lost == error_code::monitor_gone ||
+                              lost == error_code::connection_lost;
+    const auto end = steady_clock::now() + (monitor_lost ? end_deadline : milliseconds(0));
+    while (!is_gone_for_good(context)) {
+        if (steady_clock::now() >= end) co_return false;
+        co_await pause_for(end_interval);
+    }
+    co_return true;
 }
 
 milliseconds until(steady_clock::time_point end) {
@@ -40,14 +55,14 @@ error pending(const std::string& qdev_id, const std::string& last_words) {
 awaitable<result<guest_sight>> look_for_device(step_context& context, std::string qdev_id) {
     if (is_gone_for_good(context)) co_return guest_sight::gone;
     auto link = co_await context.guest();
-    if (link.has_value()) {
-        auto sight = co_await (*link)->look(std::move(qdev_id), context.guest_deadline);
-        if (sight.has_value() || !is_gone_for_good(context)) co_return sight;
-        co_return guest_sight::gone;
-    }
-    // The process may have ended while we tried to reach it.
-    if (is_gone_for_good(context)) co_return guest_sight::gone;
-    co_return link.error();
+    auto sight = result<guest_sight>(guest_sight::gone);
+    if (link.has_value())
+        sight = co_await (*link)->look(std::move(qdev_id), context.guest_deadline);
+    else
+        sight = link.error();
+    if (sight.has_value()) co_return sight;
+    if (co_await ends_soon(context, sight.error().code)) co_return guest_sight::gone;
+    co_return sight;
 }
 
 awaitable<result<void>> release_device(step_context& context, std::string qdev_id,

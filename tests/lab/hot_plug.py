@@ -1,0 +1,334 @@
+"""The main job on a real kernel, IOMMU, QEMU and guest. Runs inside of the lab's virtual host."""
+import os
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from lab_tool import (GUEST_RUN, Qmp, expect, finish, run_tests, start_vmplug, vmplug, wait_until)
+
+DEVICES = "/sys/bus/pci/devices/0000:"
+FIRST, SECOND, LEFT, RIGHT = "01:00.0", "02:00.0", "04:01.0", "04:02.0"
+BRIDGE, HOST_NIC = "00:04.0", "00:03.0"
+
+
+def driver(device):
+    try:
+        return os.path.basename(os.readlink(f"{DEVICES}{device}/driver"))
+    except OSError:
+        return None
+
+
+def home(device):
+    """All that has to be as before: driver, override, netdev and its index, which changes when the
+    driver was unbound in between."""
+    netdev = os.listdir(f"{DEVICES}{device}/net")[0] if os.path.isdir(f"{DEVICES}{device}/net") else None
+    override = open(f"{DEVICES}{device}/driver_override").read().strip()
+    index = open(f"/sys/class/net/{netdev}/ifindex").read().strip() if netdev else None
+    return {"driver": driver(device), "override": override, "netdev": netdev}, index
+
+
+def guest(*arguments, seconds=120):
+    return subprocess.run(["guest", *arguments], capture_output=True, text=True, timeout=seconds)
+
+
+def qmp_path(name, kind="qmp2"):
+    return f"{GUEST_RUN}/{name}.{kind}"
+
+
+def guest_devices(name):
+    with Qmp(qmp_path(name)) as qmp:
+        return [each["name"] for each in qmp.call("qom-list", path="/machine/peripheral")
+                if each["type"].startswith("child<vfio")]
+
+
+def refused(code, *arguments, device=FIRST):
+    before = home(device) if device else None
+    result = vmplug(*arguments)
+    expect(result.code == 3 and result.json["outcome"] == "refused", result)
+    expect(code in result.codes + [result.error.get("code")], f"not {code}: {result}")
+    expect(result.error["remedy"], f"no remedy: {result}")
+    if device:
+        expect(home(device) == before, f"{device} was touched: {home(device)} instead of {before}")
+    return result
+
+
+def attached(*arguments):
+    result = vmplug("attach", *arguments)
+    expect(result.code == 0 and result.json["outcome"] == "done", result)
+    return result
+
+
+def detached(*arguments):
+    result = vmplug("detach", *arguments)
+    expect(result.code == 0 and result.json["outcome"] == "done", result)
+    return result
+
+
+def a_nic_goes_to_the_guest_works_there_and_comes_back():
+    before, _ = home(FIRST)
+    result = attached("web", FIRST, "--id", "nic0", "--wait-guest", "20s")
+    expect(result.json["steps"][-1]["findings"] == {"guest": "configured"}, result)
+    expect(driver(FIRST) == "vfio-pci", "not on vfio-pci")
+    traffic = guest("run", "web", "until ifconfig eth0 up; do sleep 0.2; done; "
+                    "udhcpc -q -n -i eth0 -s /etc/dhcp && ping -c 2 10.0.2.2 && cat /sys/class/net/eth0/address")
+    expect(traffic.returncode == 0 and "2 packets received" in traffic.stdout, traffic)
+    listed = vmplug("list").json["assignments"]
+    expect([each["id"] for each in listed] == ["nic0"], listed)
+    detached("web", "nic0", "--timeout", "30s")
+    expect(guest("run", "web", "test ! -e /sys/class/net/eth0").returncode == 0, "eth0 is still there")
+    expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
+    expect(before["override"] == "(null)", before)
+    expect(vmplug("list").json["assignments"] == [], "still listed")
+
+
+def a_driver_override_of_its_own_comes_back_too():
+    with open(f"{DEVICES}{SECOND}/driver_override", "w") as override:
+        override.write("e1000e\n")
+    before, _ = home(SECOND)
+    attached("web", SECOND, "--id", "kept", "--wait-guest", "0s")
+    detached("web", "kept", "--timeout", "30s")
+    expect(home(SECOND)[0] == before and before["override"] == "e1000e", home(SECOND)[0])
+    with open(f"{DEVICES}{SECOND}/driver_override", "w") as override:
+        override.write("\n")
+
+
+def refusals_touch_nothing():
+    refused("device_not_found", "attach", "web", "0a:00.0")
+    refused("invalid_argument", "attach", "web", "01:20.0")
+    refused("device_is_bridge", "attach", "web", BRIDGE)
+    refused("device_critical", "attach", "web", HOST_NIC, device=None)
+    refused("group_not_viable", "attach", "web", LEFT, device=LEFT)
+    refused("model_unavailable", "attach", "web", FIRST, "--driver", "pci-assign")
+    refused("duplicate_id", "attach", "web", FIRST, "--id", "rp0")
+    refused("port_unusable", "attach", "web", FIRST, "--port", "pcie.0")
+    refused("port_unusable", "attach", "web", FIRST, "--port", "nothing")
+    refused("invalid_argument", "attach", "web", FIRST, "--id", 'x","bus":"rp1')
+    refused("invalid_argument", "attach", "web", FIRST, "--id", "a;reboot")
+    refused("property_unknown", "attach", "web", FIRST, "--set", "no-such=1")
+    refused("property_unknown", "attach", "web", FIRST, "--set", "rombar=many")
+    refused("vm_not_found", "attach", "nosuch", FIRST)
+    refused("no_monitor", "attach", "qmp:/run/nosuch.qmp", FIRST)
+    refused("not_attached", "detach", "web", "nic0")
+    refused("journal_unavailable", "attach", "web", FIRST, "--state-dir", "/proc/nothing")
+
+
+def a_full_guest_is_refused():
+    with Qmp(qmp_path("web")) as qmp:
+        for port in ("rp0", "rp1"):
+            qmp.call("device_add", driver="e1000e", id="in-" + port, bus=port)
+    refused("no_free_port", "attach", "web", FIRST)
+    refused("port_unusable", "attach", "web", FIRST, "--port", "rp1")
+    with Qmp(qmp_path("web")) as qmp:
+        def empty():
+            for port in ("rp0", "rp1"):
+                qmp.call("device_del", id="in-" + port)
+            names = [each["name"] for each in qmp.call("qom-list", path="/machine/peripheral")]
+            time.sleep(0.5)
+            return not any(name.startswith("in-") for name in names)
+        wait_until(empty, 60, "both ports empty")
+
+
+def a_busy_monitor_names_its_holder():
+    with Qmp(qmp_path("web", "qmp")), Qmp(qmp_path("web", "qmp2")):
+        result = refused("monitor_busy", "attach", "web", FIRST)
+        expect(str(os.getpid()) in result.error["text"], result)
+
+
+def a_qemu_without_a_monitor_is_refused():
+    mute = subprocess.Popen(["qemu-system-x86_64", "-S", "-nodefaults", "-display", "none", "-m", "16",
+                             "-name", "guest=mute"])
+    try:
+        wait_until(lambda: "mute" in [each["name"] for each in vmplug("vms").json["guests"]], 30, "mute runs")
+        refused("no_monitor", "attach", "mute", FIRST)
+    finally:
+        mute.kill()
+        mute.wait()
+
+
+def neighbours_go_along_with_the_group():
+    before = home(LEFT)[0], home(RIGHT)[0]
+    attached("web", LEFT, "--id", "left", "--with-group", "--wait-guest", "0s")
+    expect((driver(LEFT), driver(RIGHT)) == ("vfio-pci", "vfio-pci"), "the group is not on vfio-pci")
+    refused("device_assigned", "attach", "db", RIGHT, device=RIGHT)
+    refused("device_assigned", "attach", "db", LEFT, device=LEFT)
+    attached("web", RIGHT, "--id", "right", "--wait-guest", "0s")
+    expect(sorted(guest_devices("web")) == ["left", "right"], guest_devices("web"))
+    detached("web", "left", "--timeout", "30s")
+    expect((driver(LEFT), driver(RIGHT)) == ("vfio-pci", "vfio-pci"), "the group left while it is in use")
+    detached("web", "right", "--timeout", "30s")
+    expect((home(LEFT)[0], home(RIGHT)[0]) == before, f"{home(LEFT)} {home(RIGHT)} instead of {before}")
+
+
+def what_qemu_refuses_is_rolled_back():
+    for properties in (["--set", "romfile=/nonexistent"], ["--set", "display=on"]):
+        before, _ = home(FIRST)
+        result = vmplug("attach", "web", FIRST, "--id", "bad", *properties)
+        expect(result.code == 4 and result.json["outcome"] == "rolled_back", result)
+        expect(result.error["code"] == "command_failed", result)
+        expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
+        expect(guest_devices("web") == [], guest_devices("web"))
+
+
+def a_paused_guest_keeps_the_device_until_it_runs():
+    before, _ = home(FIRST)
+    attached("web", FIRST, "--id", "nic0", "--wait-guest", "20s")
+    with Qmp(qmp_path("web")) as qmp:
+        qmp.call("stop")
+    result = vmplug("detach", "web", "nic0", "--timeout", "2s")
+    expect(result.code == 5 and result.json["outcome"] == "unplug_pending", result)
+    expect(driver(FIRST) == "vfio-pci" and guest_devices("web") == ["nic0"], "the device was taken away")
+    refused("device_assigned", "attach", "db", FIRST)
+    with Qmp(qmp_path("web")) as qmp:
+        qmp.call("cont")
+    wait_until(lambda: guest_devices("web") == [], 30, "the guest lets go")
+    result = vmplug("recover")
+    expect(result.code == 0 and len(result.json["operations"]) == 1, result)
+    expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
+    expect(vmplug("recover").json["operations"] == [], "a second recover found something")
+
+
+def a_second_detach_goes_on_with_a_pending_one():
+    before, _ = home(FIRST)
+    attached("web", FIRST, "--id", "nic0", "--wait-guest", "20s")
+    with Qmp(qmp_path("web")) as qmp:
+        qmp.call("stop")
+    expect(vmplug("detach", "web", "nic0", "--timeout", "500ms").code == 5, "not pending")
+    with Qmp(qmp_path("web")) as qmp:
+        qmp.call("cont")
+    detached("web", "nic0", "--timeout", "30s")
+    expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
+
+
+def two_devices_to_two_guests_at_once():
+    before = home(FIRST)[0], home(SECOND)[0]
+    runs = [start_vmplug("attach", "web", FIRST, "--id", "one", "--wait-guest", "0s"),
+            start_vmplug("attach", "db", SECOND, "--id", "two", "--wait-guest", "0s")]
+    results = [finish(each) for each in runs]
+    expect([each.code for each in results] == [0, 0], results)
+    runs = [start_vmplug("detach", "web", "one", "--timeout", "40s"),
+            start_vmplug("detach", "db", "two", "--timeout", "40s")]
+    results = [finish(each) for each in runs]
+    expect([each.code for each in results] == [0, 0], results)
+    expect((home(FIRST)[0], home(SECOND)[0]) == before, "not as before")
+
+
+def one_device_to_two_guests_at_once():
+    runs = [start_vmplug("attach", name, FIRST, "--id", "one", "--wait-guest", "0s") for name in ("web", "db")]
+    pids = [each.pid for each in runs]
+    results = [finish(each) for each in runs]
+    expect(sorted(each.code for each in results) == [0, 3], results)
+    loser = 0 if results[0].code == 3 else 1
+    expect(results[loser].error["code"] in ("device_busy", "device_assigned"), results[loser])
+    holder = str(pids[1 - loser]) if results[loser].error["code"] == "device_busy" else ("db", "web")[loser]
+    expect(holder in results[loser].error["text"], results[loser])
+    detached(("db", "web")[loser], "one", "--timeout", "40s")
+
+
+def two_devices_to_one_guest_take_different_ports():
+    runs = [start_vmplug("attach", "web", device, "--id", name, "--wait-guest", "0s")
+            for device, name in ((FIRST, "one"), (SECOND, "two"))]
+    results = [finish(each) for each in runs]
+    expect([each.code for each in results] == [0, 0], results)
+    expect({each.json["subject"]["port"] for each in results} == {"rp0", "rp1"}, results)
+    for name in ("one", "two"):
+        detached("web", name, "--timeout", "40s")
+
+
+def the_same_request_key_attaches_once():
+    first = attached("web", FIRST, "--id", "one", "--request-id", "key-1", "--wait-guest", "0s")
+    again = attached("web", FIRST, "--id", "one", "--request-id", "key-1", "--wait-guest", "0s")
+    expect(again.json["repeated"] and again.json["operation"] == first.json["operation"], again)
+    detached("web", "one", "--timeout", "40s")
+
+
+def a_killed_vmplug_is_recovered_from():
+    before, _ = home(FIRST)
+    run = start_vmplug("attach", "web", FIRST, "--id", "one", "--wait-guest", "0s")
+    wait_until(lambda: driver(FIRST) == "vfio-pci", 30, "bound")
+    run.kill()
+    run.communicate()
+    refused("operation_conflict", "attach", "db", FIRST)
+    result = vmplug("recover")
+    expect(result.code == 0, result)
+    ended = result.json["operations"][0]["outcome"]
+    if ended == "done":
+        expect(guest_devices("web") == ["one"], guest_devices("web"))
+        detached("web", "one", "--timeout", "40s")
+    expect(ended in ("done", "rolled_back"), result)
+    expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
+
+
+def a_qemu_that_dies_meanwhile_leaves_the_host_as_it_was():
+    before, _ = home(FIRST)
+    run = start_vmplug("attach", "db", FIRST, "--id", "one", "--wait-guest", "0s")
+    wait_until(lambda: driver(FIRST) == "vfio-pci", 30, "bound")
+    pid = int(guest("pid", "db").stdout)
+    os.kill(pid, 9)
+    result = finish(run)
+    expect(result.code == 4 and result.json["outcome"] == "rolled_back", result)
+    expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
+    guest("stop", "db")
+
+
+def a_dead_guest_gives_its_device_back():
+    before, _ = home(FIRST)
+    attached("web", FIRST, "--id", "one", "--wait-guest", "0s")
+    guest("stop", "web")
+    result = vmplug("recover")
+    expect(result.code == 0 and len(result.json["operations"]) == 1, result)
+    expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
+
+
+def the_cost_beside_kernel_and_qemu_is_small():
+    operations = [each for each in vmplug("operations", "--limit", "100").json["operations"]
+                  if each["kind"] == "attach" and each["outcome"] == "done"]
+    costs = []
+    for each in operations:
+        steps = sum(step["duration_us"] for step in each["steps"])
+        costs.append((each["ended_us"] - each["started_us"] - steps) / 1000)
+    print(f"# attach beside its steps, from the first record to the last, in this emulated host: "
+          f"median {sorted(costs)[len(costs) // 2]:.1f} ms of {len(costs)} runs", flush=True)
+    expect(len(costs) >= 5, costs)
+
+
+def nothing_is_left_behind():
+    for device in (FIRST, SECOND):
+        expect(home(device)[0]["driver"] == "e1000e" and home(device)[0]["override"] == "(null)", home(device))
+    for device in (LEFT, RIGHT):
+        expect(home(device)[0]["driver"] == "e1000" and home(device)[0]["override"] == "(null)", home(device))
+    expect(os.listdir("/dev/vfio") == ["vfio"], os.listdir("/dev/vfio"))
+    expect(vmplug("list").json["assignments"] == [], "assignments are left")
+    left = subprocess.run(["pgrep", "vmplug"], capture_output=True, text=True).stdout
+    expect(left == "", left)
+
+
+os.environ["VMPLUG_STATE_DIR"] = "/run/vmplug-state"
+for each in ("web", "db"):
+    begin = time.monotonic()
+    started = guest("start", each)
+    if started.returncode != 0:
+        print(f"Bail out! guest {each}: {started.stderr}")
+        sys.exit(1)
+    print(f"# guest {each} started in {time.monotonic() - begin:.1f} s", flush=True)
+run_tests([
+    a_nic_goes_to_the_guest_works_there_and_comes_back,
+    a_driver_override_of_its_own_comes_back_too,
+    refusals_touch_nothing,
+    a_full_guest_is_refused,
+    a_busy_monitor_names_its_holder,
+    a_qemu_without_a_monitor_is_refused,
+    neighbours_go_along_with_the_group,
+    what_qemu_refuses_is_rolled_back,
+    a_paused_guest_keeps_the_device_until_it_runs,
+    a_second_detach_goes_on_with_a_pending_one,
+    two_devices_to_two_guests_at_once,
+    one_device_to_two_guests_at_once,
+    two_devices_to_one_guest_take_different_ports,
+    the_same_request_key_attaches_once,
+    a_killed_vmplug_is_recovered_from,
+    a_qemu_that_dies_meanwhile_leaves_the_host_as_it_was,
+    a_dead_guest_gives_its_device_back,
+    the_cost_beside_kernel_and_qemu_is_small,
+    nothing_is_left_behind,
+])

@@ -1,0 +1,38 @@
+"""A host without an IOMMU: what every beginner has. Runs inside of the lab's virtual host."""
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from lab_tool import expect, run_tests, vmplug, wait_until
+
+
+def driver():
+    return os.path.basename(os.readlink("/sys/bus/pci/devices/0000:01:00.0/driver"))
+
+
+def attach_is_refused_and_says_why():
+    qemu = subprocess.Popen(["qemu-system-x86_64", "-S", "-nodefaults", "-display", "none", "-m", "16",
+                             "-machine", "q35", "-device", "pcie-root-port,id=rp0", "-name", "guest=web",
+                             "-qmp", "unix:/run/web.qmp,server=on,wait=off"])
+    try:
+        wait_until(lambda: os.path.exists("/run/web.qmp"), 30, "QEMU runs")
+        result = vmplug("attach", "web", "01:00.0")
+        expect(result.code == 3 and "no_iommu" in result.codes, result)
+        expect("intel_iommu=on" in result.error["remedy"], result)
+        expect(driver() == "e1000e", driver())
+    finally:
+        qemu.kill()
+        qemu.wait()
+
+
+def check_says_what_is_missing():
+    result = vmplug("check", "01:00.0")
+    rows = {each["check"]: each for each in result.json["checks"]}
+    expect(result.code == 3 and rows["IOMMU"]["state"] == "missing", result)
+    expect("No IOMMU found" in rows["IOMMU"]["evidence"] and "VT-d" in rows["IOMMU"]["remedy"], result)
+    expect(rows["vfio-pci"]["state"] == "ok", result)
+
+
+os.environ["VMPLUG_STATE_DIR"] = "/run/vmplug-state"
+run_tests([attach_is_refused_and_says_why, check_says_what_is_missing])
