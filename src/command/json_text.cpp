@@ -6,12 +6,20 @@ namespace vmplug {
 
 using nlohmann::json;
 
+namespace {
+
+// Both may hold what a caller or QEMU sent, however long.
+constexpr std::size_t where_length_max = 300;
+constexpr std::size_t text_length_max = 2000;
+
+} // namespace
+
 json to_json(const error& failure) {
     const auto& remedy =
         failure.remedy.empty() ? std::string(explain(failure.code).remedy) : failure.remedy;
     return {{"code", code_name(failure.code)},
-            {"where", failure.where},
-            {"text", failure.text},
+            {"where", failure.where.substr(0, where_length_max)},
+            {"text", failure.text.substr(0, text_length_max)},
             {"remedy", remedy}};
 }
 

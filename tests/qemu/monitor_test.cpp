@@ -101,8 +101,8 @@ TEST_CASE("a monitor that another client holds is busy, at each depth of its bac
         REQUIRE(connected.has_error());
         CHECK(connected.error().code == error_code::monitor_busy);
     };
-    // A client that gave up stays in the backlog until QEMU accepts it. The third finds it full: the
-    // kernel answers EAGAIN, which Asio would take for success.
+    // A client that gave up stays in the backlog until QEMU accepts it. The third finds it full:
+    // the kernel answers EAGAIN, which Asio would take for success.
     for (int i = 0; i < 4; ++i)
         run(test);
 }

@@ -1,0 +1,72 @@
+"""The layers' arrows: which layer may include what. A new arrow is a decision, made here."""
+import os
+import re
+import sys
+
+# layer: (other layers of ours, outside libraries)
+ARROWS = {
+    "include/vmplug": (set(), {"boost/system", "boost/asio", "nlohmann/json_fwd.hpp"}),
+    "protocol/qmp": (set(), {"nlohmann"}),
+    "src/value": (set(), set()),
+    "src/port": (set(), {"netlink"}),
+    "src/host": ({"port"}, set()),
+    "src/guest": (set(), {"nlohmann"}),
+    "src/plan": (set(), set()),
+    "src/journal": (set(), {"nlohmann", "sqlite3.h"}),
+    "src/monitor": ({"qmp"}, {"boost/asio", "boost/system"}),
+    "src/controller": ({"qmp", "port", "host", "guest", "plan", "journal", "monitor"},
+                       {"boost/asio", "nlohmann"}),
+    "src/command": ({"controller", "host", "qmp"}, {"boost/asio", "nlohmann", "pci/"}),
+    "src/cli": ({"command"}, {"boost/asio", "CLI/", "spdlog/", "nlohmann"}),
+}
+# Public headers that may show Asio to their reader.
+WITH_ASIO = {"monitor.hpp", "controller.hpp"}
+OUTSIDE = {"boost/asio", "boost/system", "nlohmann", "netlink", "sqlite3.h", "pci/", "CLI/", "spdlog/"}
+LAYERS = {os.path.basename(layer): layer for layer in ARROWS}
+
+
+def includes(path):
+    with open(path) as file:
+        for line in file:
+            if found := re.match(r'\s*#include\s+([<"])([^>"]+)[>"]', line):
+                yield found[1] == '"', found[2]
+
+
+def wrong(layer, path):
+    ours, outside = ARROWS[layer]
+    name = os.path.basename(layer)
+    for quoted, included in includes(path):
+        first = included.split("/")[0]
+        if quoted and first != name and first not in ours:
+            yield included
+        library = next((each for each in OUTSIDE if included.startswith(each)), None)
+        if not quoted and library and not any(included.startswith(each) for each in outside):
+            yield included
+        if layer == "include/vmplug" and included.startswith("boost/asio") \
+                and os.path.basename(path) not in WITH_ASIO:
+            yield included
+
+
+def main():
+    failures, files = [], 0
+    known = {os.path.normpath(layer) for layer in ARROWS}
+    for top in ("include/vmplug", "protocol", "src"):
+        for directory, _, names in os.walk(top):
+            layer = next((each for each in known if (directory + "/").startswith(each + "/")), None)
+            for name in names:
+                if not name.endswith((".hpp", ".cpp")):
+                    continue
+                files += 1
+                path = os.path.join(directory, name)
+                if layer is None:
+                    failures.append(f"{path}: belongs to no layer")
+                    continue
+                failures += [f"{path}: includes {each}" for each in wrong(layer, path)]
+    for layer in known:
+        if not os.path.exists(os.path.join(layer, "README.md")) and not layer.startswith(("include", "src/value")):
+            failures.append(f"{layer}: has no README.md")
+    print("\n".join(failures) or f"{files} files keep to their arrows")
+    return 1 if failures or files < 50 else 0
+
+
+sys.exit(main())

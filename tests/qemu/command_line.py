@@ -1,0 +1,178 @@
+"""The command line against real QEMUs on this machine, and against what people get wrong."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from lab_tool import VMPLUG, Qmp, expect, run_tests, vmplug, wait_until
+
+work = tempfile.TemporaryDirectory(prefix="vmplug-test.")
+HOSTILE = "x\x1b[2J\x1b]0;owned\x07\nfree"
+
+
+class Qemu:
+    def __init__(self, name="test", monitors=("qmp", "other")):
+        self.path = os.path.join(work.name, f"{len(os.listdir(work.name))}")
+        command = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-m", "32", "-nodefaults",
+                   "-no-user-config", "-display", "none", "-S", "-name", f"guest={name}",
+                   "-device", "pcie-root-port,id=rp0,chassis=1,slot=1"]
+        for each in monitors:
+            command += ["-qmp", f"unix:{self.path}.{each},server=on,wait=off"]
+        open(self.path, "w").close()
+        self.process = subprocess.Popen(command)
+        wait_until(lambda: all(os.path.exists(f"{self.path}.{each}") for each in monitors), 20, "QEMU runs")
+
+    def socket(self, name="qmp"):
+        return f"{self.path}.{name}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def text(*arguments, **options):
+    return vmplug(*arguments, json_output=False, **options)
+
+
+def guests_are_found_with_their_monitors_and_holders():
+    with Qemu("alpha") as qemu, Qmp(qemu.socket()):
+        found = next(each for each in vmplug("vms").json["guests"] if each["name"] == "alpha")
+        expect(found["pid"] == qemu.process.pid and found["state"] == "prelaunch", found)
+        expect(found["monitors"][0]["held_by"]["pid"] == os.getpid(), found)
+        expect(found["monitors"][1]["held_by"] is None, found)
+        expect(found["version"].startswith("7."), found)
+
+
+def ports_show_what_is_where():
+    with Qemu("beta") as qemu:
+        expect(vmplug("qmp", "beta", "device_add", "driver=e1000e", "id=nic", "bus=rp0").code == 0, "add")
+        ports = {each["bus"]: each for each in vmplug("ports", qemu.socket()).json["ports"]}
+        expect(ports["rp0"]["occupants"] == ["nic"] and not ports["rp0"]["free"], ports)
+        expect(not ports["pcie.0"]["takes_hot_add"], ports)
+
+
+def qmp_types_its_arguments():
+    with Qemu("gamma"):
+        result = vmplug("qmp", "gamma", "qom-get", "path=/machine", "property=type")
+        expect(result.json["return"].startswith("pc-q35"), result)
+        result = vmplug("qmp", "gamma", "blockdev-add", "driver=null-co", "node-name=n", "size=1048576",
+                        "cache.direct=true", "read-only=true")
+        expect(result.code == 0, result)
+        result = vmplug("qmp", "gamma", "nothing")
+        expect(result.code == 3 and result.error["text"].startswith("CommandNotFound"), result)
+        for bad in ("noequals", "=x", "a..b=1"):
+            expect(vmplug("qmp", "gamma", "query-status", bad).code == 2, bad)
+
+
+def a_stopped_qemu_is_unknown_or_busy_but_never_waited_for():
+    with Qemu("delta") as qemu:
+        qemu.process.send_signal(signal.SIGSTOP)
+        begin = time.monotonic()
+        result = vmplug("qmp", qemu.socket(), "query-status")
+        expect(result.code == 3 and result.error["code"] == "monitor_busy", result)
+        expect(time.monotonic() - begin < 5, "it took too long")
+        qemu.process.send_signal(signal.SIGCONT)
+
+
+def two_guests_of_one_name_are_ambiguous():
+    with Qemu("twin") as one, Qemu("twin"):
+        result = vmplug("ports", "twin")
+        expect(result.error["code"] == "vm_ambiguous" and str(one.process.pid) in result.error["text"], result)
+        expect(vmplug("ports", str(one.process.pid)).code == 0, "a pid is not ambiguous")
+
+
+def a_hostile_name_cannot_act_on_the_terminal():
+    with Qemu(HOSTILE):
+        shown = text("vms")
+        expect("\x1b" not in shown.stdout and "\x07" not in shown.stdout, repr(shown.stdout))
+        expect(not any(line.startswith("free") for line in shown.stdout.splitlines()), shown.stdout)
+        expect(vmplug("vms").json["guests"][0]["name"] == HOSTILE, "JSON keeps it")
+
+
+def events_stream_and_end_with_a_signal():
+    with Qemu("epsilon") as qemu:
+        run = subprocess.Popen([VMPLUG, "events", qemu.socket(), "--json"], stdout=subprocess.PIPE, text=True)
+        with Qmp(qemu.socket("other")) as qmp:
+            wait_until(lambda: vmplug("vms").json["guests"][0]["monitors"][0]["held_by"], 10, "connected")
+            qmp.call("cont")
+        expect(json.loads(run.stdout.readline())["event"] == "RESUME", "no event")
+        run.send_signal(signal.SIGINT)
+        expect(run.wait(5) == 0, run.returncode)
+
+
+def usage_errors_exit_2_and_help_exits_0():
+    for arguments in ([], ["atach"], ["attach"], ["attach", "x"], ["attach", "a", "b", "c"], ["qmp", "x"],
+                      ["--nothing"], ["attach", "a", "b", "--timeout", "soon"], ["operations", "x"],
+                      ["attach", "a", "b", "--driver", "none"], ["attach", "a", "b", "--set", "x"]):
+        result = vmplug(*arguments)
+        expect(result.code == 2, f"{arguments}: {result}")
+        if arguments:
+            expect(result.json["outcome"] == "usage" and result.error["remedy"], f"{arguments}: {result}")
+    expect("did you mean 'attach'" in text("atach").stderr, text("atach"))
+    for arguments in (["--help"], ["attach", "--help"], ["--version"], ["explain"], ["explain", "no_iommu"]):
+        result = text(*arguments)
+        expect(result.code == 0 and result.stdout and not result.stderr, f"{arguments}: {result}")
+    expect(vmplug("explain", "nothing").code == 3, "explain nothing")
+
+
+def every_verb_has_help_with_an_example():
+    overview = text("--help").stdout
+    verbs = [line.split()[0] for line in overview.split("Subcommands:")[1].splitlines()
+             if line.startswith("  ")]
+    expect(len(verbs) >= 12, verbs)
+    for verb in verbs:
+        shown = text(verb, "--help").stdout
+        expect(f"Example: vmplug {verb}" in shown, shown)
+
+
+def huge_and_odd_arguments_get_short_errors():
+    huge = "x" * 100_000
+    for arguments in (["ports", huge], ["attach", huge, "01:00.0"], ["qmp", "/" + huge, "a"], [huge],
+                      ["explain", huge], ["detach", "web", huge], ["ports", "a\x1b[31mb"]):
+        result = text(*arguments, env={**os.environ, "VMPLUG_STATE_DIR": work.name + "/s"})
+        expect(result.code in (2, 3), f"{arguments[0][:20]}: exit {result.code}")
+        expect(len(result.stderr) < 1000 and "\x1b" not in result.stderr, result.stderr[:2000])
+
+
+def a_state_directory_that_cannot_be_used_is_an_error_with_a_remedy():
+    for directory in ("/proc/none", "/dev/null"):
+        result = vmplug("recover", "--state-dir", directory)
+        expect(result.code == 3 and result.error["code"] == "journal_unavailable", result)
+        expect("--state-dir" in result.error["remedy"], result)
+
+
+def a_damaged_journal_is_named_and_kept():
+    directory = work.name + "/damaged"
+    os.mkdir(directory)
+    with open(directory + "/journal.db", "wb") as journal:
+        journal.write(b"this is no database, but somebody's only copy" * 100)
+    for verb in (["recover"], ["list"], ["operations"], ["detach", "web", "nic0"]):
+        result = vmplug(*verb, "--state-dir", directory)
+        expect(result.code == 3 and result.error["code"] == "journal_corrupt", result)
+    with open(directory + "/journal.db", "rb") as journal:
+        expect(journal.read().startswith(b"this is no database"), "the file was changed")
+
+
+def a_reader_that_leaves_does_no_harm():
+    run = subprocess.run(f"{VMPLUG} explain | head -1", shell=True, capture_output=True, text=True)
+    expect(run.returncode == 0 and run.stdout.startswith("CODE") and not run.stderr, run)
+
+
+def nothing_unfinished_is_said():
+    result = text("recover", "--state-dir", work.name + "/empty")
+    expect(result.code == 0 and result.stdout == "Nothing is unfinished.\n", result)
+
+
+try:
+    run_tests([each for name, each in list(globals().items())
+               if callable(each) and getattr(each, "__module__", "") == "__main__" and name.islower()
+               and name not in ("text",)])
+finally:
+    work.cleanup()

@@ -1,0 +1,187 @@
+#include "host/critical_use.hpp"
+#include "host/read_devices.hpp"
+#include "host/read_host.hpp"
+#include "host/read_kernel.hpp"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include <unistd.h>
+
+using namespace vmplug;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A tree below /tmp that looks like the kernel's.
+class fake_tree {
+public:
+    fake_tree() {
+        char name[] = "/tmp/vmplug-tree.XXXXXX";
+        root_ = ::mkdtemp(name);
+    }
+    ~fake_tree() { fs::remove_all(root_); }
+    fake_tree(const fake_tree&) = delete;
+    fake_tree& operator=(const fake_tree&) = delete;
+
+    void write(const std::string& path, const std::string& text) const {
+        fs::create_directories(fs::path(root_ + path).parent_path());
+        std::ofstream(root_ + path) << text;
+    }
+    void link(const std::string& path, const std::string& target) const {
+        fs::create_directories(fs::path(root_ + path).parent_path());
+        fs::create_symlink(target, root_ + path);
+    }
+    void function(const std::string& address, const std::string& class_code,
+                  const std::string& driver, const std::string& group) const {
+        const auto path = "/sys/devices/pci0000:00/" + address;
+        write(path + "/vendor", "0x8086\n");
+        write(path + "/device", "0x10d3\n");
+        write(path + "/class", class_code + "\n");
+        if (!driver.empty()) link(path + "/driver", "../../../bus/pci/drivers/" + driver);
+        if (!group.empty()) link(path + "/iommu_group", "../../../kernel/iommu_groups/" + group);
+        link("/sys/bus/pci/devices/" + address, "../../../devices/pci0000:00/" + address);
+    }
+    file_tree files() const { return file_tree(root_); }
+
+private:
+    std::string root_;
+};
+
+} // namespace
+
+TEST_CASE("functions are read with driver, group, netdev and VFs") {
+    const fake_tree tree;
+    tree.function("0000:00:02.0", "0x020000", "igb", "7");
+    tree.function("0000:00:02.1", "0x020000", "", "");
+    tree.write("/sys/devices/pci0000:00/0000:00:02.0/net/eth0/mtu", "1500\n");
+    tree.write("/sys/devices/pci0000:00/0000:00:02.0/sriov_numvfs", "1\n");
+    tree.link("/sys/devices/pci0000:00/0000:00:02.0/virtfn0", "../0000:00:02.1");
+    tree.link("/sys/devices/pci0000:00/0000:00:02.1/physfn", "../0000:00:02.0");
+    tree.write("/sys/bus/pci/devices/garbage/vendor", "x");
+    const auto functions = read_functions(tree.files());
+    REQUIRE(functions.size() == 2);
+    CHECK(functions[0].driver == "igb");
+    CHECK(functions[0].iommu_group == 7);
+    CHECK(functions[0].vendor == 0x8086);
+    CHECK(functions[0].netdevs == std::vector<std::string>{"eth0"});
+    REQUIRE(functions[0].virtual_functions.size() == 1);
+    CHECK(functions[1].physical_function == functions[0].address);
+    CHECK(functions[1].driver.empty());
+    CHECK(!functions[1].iommu_group);
+}
+
+TEST_CASE("what the host depends on") {
+    const fake_tree tree;
+    tree.function("0000:00:02.0", "0x020000", "igb", "7");
+    tree.write("/sys/devices/pci0000:00/0000:00:02.0/net/eth0/mtu", "1500\n");
+    tree.function("0000:00:03.0", "0x010802", "nvme", "8");
+    const std::string disk = "/sys/devices/pci0000:00/0000:00:03.0/nvme/nvme0/nvme0n1";
+    tree.write(disk + "/partscan", "1\n");
+    tree.write("/sys/class/block/nvme0n1/dev", "259:0\n");
+    tree.write("/sys/class/block/nvme0n1/nvme0n1p1/partition", "1\n");
+    tree.write("/sys/class/block/nvme0n1p1/dev", "259:1\n");
+    tree.write("/sys/class/block/nvme0n1p1/holders/dm-0/dev", "254:0\n");
+    tree.write("/sys/class/block/dm-0/dev", "254:0\n");
+    tree.write("/proc/self/mountinfo", "21 1 254:0 / / rw - ext4 /dev/dm-0 rw\n");
+    tree.write("/proc/swaps", "Filename Type\n/dev/nvme0n1p1 partition 1 0 -2\n");
+    const auto functions = read_functions(tree.files());
+    std::map<std::string, network_interface> network;
+    auto& nic = network["eth0"];
+    nic.name = "eth0";
+    CHECK(read_critical_uses(tree.files(), {functions[0]}, network).empty());
+    nic.default_route = true;
+    nic.master = "br0";
+    nic.addresses = {"10.0.0.1/24"};
+    nic.stacked = {"eth0.7"};
+    const auto uses = read_critical_uses(tree.files(), functions, network);
+    CHECK(uses.at(functions[0].address).size() == 4);
+    CHECK(uses.at(functions[1].address) ==
+          std::vector<std::string>{"dm-0 is mounted on /", "nvme0n1p1 is swap space"});
+}
+
+TEST_CASE("evidence of the IOMMU") {
+    const fake_tree tree;
+    tree.write("/proc/cmdline", "root=/dev/sda1 intel_iommu=on,sm_on quiet\n");
+    tree.write("/sys/firmware/acpi/tables/DMAR", "");
+    auto found = read_iommu(tree.files(), false);
+    CHECK(!found.enabled);
+    CHECK(found.firmware_table);
+    CHECK(found.asked_for);
+    CHECK(!found.interrupt_remapping);
+    tree.write("/sys/kernel/iommu_groups/0/type", "DMA\n");
+    tree.write("/sys/class/iommu/dmar0/intel-iommu/ecap", "f00f5e\n");
+    found = read_iommu(tree.files(), false);
+    CHECK(found.enabled);
+    CHECK(found.interrupt_remapping == true);
+    tree.write("/proc/cmdline", "intel_iommu=on intremap=off");
+    CHECK(read_iommu(tree.files(), false).interrupt_remapping == false);
+}
+
+TEST_CASE("capabilities are read from configuration space, also from a damaged one") {
+    const fake_tree tree;
+    const auto path = "/sys/bus/pci/devices/0000:00:02.0/config";
+    std::string configuration(256, '\0');
+    configuration[0x06] = 0x10;
+    configuration[0x34] = 0x40;
+    configuration[0x3d] = 1;
+    configuration[0x40] = 0x05;
+    configuration[0x41] = 0x50;
+    configuration[0x50] = 0x11;
+    configuration[0x51] = 0x40; // a ring
+    tree.write(path, configuration);
+    const auto address = *parse_host_address("00:02.0");
+    auto found = read_abilities(tree.files(), address);
+    CHECK(found.msi);
+    CHECK(found.msix);
+    CHECK(found.interrupt_pin == 1);
+    CHECK(!found.dead);
+    tree.write(path, std::string(256, '\xff'));
+    found = read_abilities(tree.files(), address);
+    CHECK(found.dead);
+    CHECK(!found.msi);
+}
+
+TEST_CASE("a group is viable by VFIO's rule") {
+    host_facts host;
+    const auto add = [&](const char* address, std::uint32_t class_code, const char* driver) {
+        auto& function = host.functions.emplace_back();
+        function.address = *parse_host_address(address);
+        function.class_code = class_code;
+        function.driver = driver;
+        function.iommu_group = 3;
+    };
+    add("04:00.0", 0x020000, "e1000");
+    add("04:01.0", 0x060400, "pcieport");
+    add("04:02.0", 0x020000, "");
+    add("04:03.0", 0x020000, "pci-stub");
+    add("04:04.0", 0x020000, "mlx5_vfio_pci");
+    add("04:05.0", 0x0c0330, "xhci_hcd");
+    const auto verdicts = judge_group(host, host.functions.front());
+    REQUIRE(verdicts.size() == 5);
+    for (std::size_t i = 0; i < 4; ++i)
+        CHECK(verdicts[i].viable);
+    CHECK(!verdicts[4].viable);
+}
+
+TEST_CASE("a device is found by address, netdev or ids, and bad text says why") {
+    host_facts host;
+    for (const char* address : {"01:00.0", "02:00.0", "03:00.0"}) {
+        auto& function = host.functions.emplace_back();
+        function.address = *parse_host_address(address);
+        function.vendor = 0x8086;
+        function.device = function.address.bus == 3 ? 0x1521 : 0x10d3;
+        function.netdevs = {"eth" + std::to_string(function.address.bus)};
+    }
+    CHECK(find_device(host, "01:00.0")->bus == 1);
+    CHECK(find_device(host, "eth2")->bus == 2);
+    CHECK(find_device(host, "8086:1521")->bus == 3);
+    CHECK(find_device(host, "8086:10d3").error().code == error_code::device_ambiguous);
+    CHECK(find_device(host, "8086:ffff").error().code == error_code::device_not_found);
+    CHECK(find_device(host, "09:00.0").error().code == error_code::device_not_found);
+    CHECK(find_device(host, "01:20.0").error().code == error_code::invalid_argument);
+    CHECK(find_device(host, "").error().code == error_code::device_not_found);
+    CHECK(find_device(host, std::string(100'000, ':')).error().where.size() <= 200);
+}
