@@ -4,6 +4,7 @@
 #include "controller/operation_runner.hpp"
 #include "controller/qmp_guest_link.hpp"
 #include "controller/steps/wait.hpp"
+#include "host/read_devices.hpp"
 #include "host/read_host.hpp"
 #include "host/read_processes.hpp"
 #include "journal/journal.hpp"
@@ -369,7 +370,10 @@ awaitable<operation_report> controller::attach(std::string guest, std::string de
                                                attach_request request, std::string request_id,
                                                bool dry_run) {
     auto& self = *implementation_;
-    const auto host_now = read_host(false, false);
+    // Enough to know what is meant; everything is read under the leases.
+    host_facts host_now;
+    host_now.functions = read_functions(self.files);
+    host_now.qemus = read_qemus(false);
     auto found_guest = find_guest(host_now.qemus, guest);
     if (found_guest.has_error()) co_return refusal(found_guest.error());
     const auto found_device = find_device(host_now, device);

@@ -31,7 +31,7 @@ void collect_block_devices(const file_tree& files, const std::string& path, int 
                            std::vector<std::string>& found) {
     if (depth == 0) return;
     for (const auto& name : files.list(path)) {
-        if (files.read_link(path + "/" + name)) continue;
+        if (name == "power" || name == "msi_irqs" || files.read_link(path + "/" + name)) continue;
         if (name == "block") {
             for (auto& disk : files.list(path + "/block"))
                 found.push_back(std::move(disk));
@@ -45,8 +45,8 @@ void collect_block_devices(const file_tree& files, const std::string& path, int 
 
 bool may_hold_disks(const pci_function& function) {
     const auto base_class = function.class_code >> 16;
-    // Storage; serial buses (USB); virtio functions call themselves anything.
-    return base_class == 0x01 || base_class == 0x0c || function.vendor == 0x1af4;
+    // Storage, and serial buses (USB).
+    return base_class == 0x01 || base_class == 0x0c;
 }
 
 pci_function read_function(const file_tree& files, const std::string& name,

@@ -9,8 +9,8 @@
 namespace vmplug {
 namespace {
 
-constexpr const char* modules_of_interest[] = {"vfio-pci", "vfio_iommu_type1", "pci-stub",
-                                               "kvm",      "kvm_intel",        "kvm_amd"};
+constexpr const char* const modules_of_interest[] = {"vfio-pci", "vfio_iommu_type1", "pci-stub",
+                                                     "kvm",      "kvm_intel",        "kvm_amd"};
 
 constexpr std::size_t status_offset = 0x06;
 constexpr std::size_t capabilities_offset = 0x34;
@@ -41,8 +41,7 @@ host_facts read_host(const file_tree& files, host_reading wanted) {
     host_facts facts;
     facts.functions = read_functions(files);
     facts.iommu = read_iommu(files, wanted.kernel_log);
-    for (const auto* name : modules_of_interest)
-        facts.modules.emplace(name, read_module(files, name));
+    facts.modules = read_modules(files, modules_of_interest);
     process_reading reading;
     reading.group_users = true;
     reading.monitor_clients = wanted.monitor_clients;

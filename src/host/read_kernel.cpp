@@ -31,9 +31,8 @@ std::vector<std::string> read_log_lines() {
         lines.emplace_back(text == line.npos ? line : line.substr(text + 2));
     }
     // "DMAR: IOMMU enabled" tells more than where a table lies.
-    std::ranges::stable_partition(lines, [](const std::string& line) {
-        return line.find("nabled") != std::string::npos;
-    });
+    std::ranges::stable_partition(
+        lines, [](const std::string& line) { return line.find("nabled") != std::string::npos; });
     return lines;
 }
 
@@ -80,22 +79,29 @@ iommu_evidence read_iommu(const file_tree& files, bool with_log) {
     return found;
 }
 
-module_state read_module(const file_tree& files, const std::string& name) {
-    auto underscored = name;
-    std::ranges::replace(underscored, '-', '_');
+std::map<std::string, module_state> read_modules(const file_tree& files,
+                                                 std::span<const char* const> names) {
     utsname kernel{};
     ::uname(&kernel);
     const auto directory = "/lib/modules/" + std::string(kernel.release);
-    // modules.builtin and modules.dep write a module's file name, with either dash.
-    const auto lists = [&](const char* file) {
-        auto text = files.read(directory + file);
-        if (text.has_error()) return false;
-        std::ranges::replace(*text, '-', '_');
-        return text->find("/" + underscored + ".ko") != std::string::npos;
+    // The lists write a module's file name, with either dash.
+    const auto underscored = [](std::string text) {
+        std::ranges::replace(text, '-', '_');
+        return text;
     };
-    if (lists("/modules.builtin")) return module_state::built_in;
-    if (files.exists("/sys/module/" + underscored)) return module_state::loaded;
-    return lists("/modules.dep") ? module_state::available : module_state::missing;
+    const auto built_in = underscored(files.read_or_empty(directory + "/modules.builtin"));
+    const auto available = underscored(files.read_or_empty(directory + "/modules.dep"));
+    std::map<std::string, module_state> found;
+    for (const char* name : names) {
+        const auto plain = underscored(name);
+        const auto file = "/" + plain + ".ko";
+        auto& state = found[name];
+        state = available.find(file) != std::string::npos ? module_state::available
+                                                          : module_state::missing;
+        if (files.exists("/sys/module/" + plain)) state = module_state::loaded;
+        if (built_in.find(file) != std::string::npos) state = module_state::built_in;
+    }
+    return found;
 }
 
 } // namespace vmplug

@@ -208,6 +208,11 @@ std::string read_command(const file_tree& files, std::int32_t pid) {
 
 process_survey read_processes(const file_tree& files, process_reading wanted) {
     process_survey found;
+    // Without a node of a group nobody can have one open: the walk through all open files is saved.
+    const auto nodes = files.list("/dev/vfio");
+    const bool any_group =
+        std::ranges::any_of(nodes, [](const auto& name) { return name != "vfio"; });
+    wanted.group_users = wanted.group_users && any_group;
     walk walking(files, found);
     for (const auto& name : files.list("/proc"))
         if (const auto pid = parse_pid(name)) walking.visit(*pid, wanted.group_users);
