@@ -1,0 +1,65 @@
+#pragma once
+
+#include <vmplug/error.hpp>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace vmplug::testing {
+
+/// The process ends here: thrown through the operation, which is then abandoned.
+struct process_death {};
+
+enum class fault {
+    none,
+    fails,         ///< refused, without an effect
+    fails_late,    ///< refused, although it had its effect
+    answer_lost,   ///< it had its effect, and no answer came
+    never_arrived, ///< no effect, and no answer came
+    dies_before,
+    dies_after,
+};
+
+inline constexpr fault all_faults[] = {fault::fails,         fault::fails_late,  fault::answer_lost,
+                                       fault::never_arrived, fault::dies_before, fault::dies_after};
+
+/// Counts the acts on the fake world and lets one of them, or two, go wrong.
+class fault_injector {
+public:
+    void plan_fault(int at, fault what) { planned_.push_back({count_ + at, what}); }
+    void clear() { planned_.clear(); }
+    int count() const { return count_; }
+
+    /// Does `effect`, or what was planned for this act.
+    result<void> act(const std::string& where, error_code lost,
+                     const std::function<result<void>()>& effect) {
+        const auto what = take();
+        if (what == fault::dies_before) throw process_death{};
+        if (what == fault::fails) return error{error_code::command_failed, where, "it fails", {}};
+        if (what == fault::never_arrived) return error{lost, where, "no answer", {}};
+        auto done = effect();
+        if (what == fault::dies_after) throw process_death{};
+        if (what == fault::fails_late)
+            return error{error_code::command_failed, where, "it fails late", {}};
+        if (what == fault::answer_lost) return error{lost, where, "the answer was lost", {}};
+        return done;
+    }
+
+private:
+    fault take() {
+        const int now = count_++;
+        for (const auto& each : planned_)
+            if (each.at == now) return each.what;
+        return fault::none;
+    }
+
+    struct planned {
+        int at;
+        fault what;
+    };
+    std::vector<planned> planned_;
+    int count_ = 0;
+};
+
+} // namespace vmplug::testing
