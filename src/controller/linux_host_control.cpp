@@ -32,17 +32,17 @@ struct child_report {
     int exit_status = 0;
 };
 
-error stuck(const std::string& where, const child_task& task) {
-    return {error_code::host_stuck,
-            where,
-            "the kernel has not answered; process " + std::to_string(task.pid) +
-                " of vmplug waits in it",
-            {}};
+error stuck(const file_tree& files, const std::string& where, const child_task& task) {
+    const auto users = describe_device_users(files);
+    auto text = "the kernel has not answered; process " + std::to_string(task.pid) +
+                " of vmplug waits in it";
+    if (!users.empty()) text += "; VFIO devices are held by process " + users;
+    return {error_code::host_stuck, where, text, {}};
 }
 
 /// Waits until the child has ended, or the deadline.
-asio::awaitable<result<child_report>> await_child(child_task task, std::string where,
-                                                  milliseconds deadline) {
+asio::awaitable<result<child_report>> await_child(const file_tree& files, child_task task,
+                                                  std::string where, milliseconds deadline) {
     const auto executor = co_await asio::this_coro::executor;
     asio::posix::stream_descriptor report(executor, task.report);
     asio::steady_timer timer(executor, deadline);
@@ -58,7 +58,7 @@ asio::awaitable<result<child_report>> await_child(child_task task, std::string w
     timer.cancel();
     // The timer's handler may be queued already and refers to this frame.
     co_await asio::post(executor, asio::use_awaitable);
-    if (failure == asio::error::operation_aborted) co_return stuck(where, task);
+    if (failure == asio::error::operation_aborted) co_return stuck(files, where, task);
     int status = 0;
     while (::waitpid(task.pid, &status, 0) < 0 && errno == EINTR) {
     }
@@ -92,7 +92,7 @@ asio::awaitable<result<void>> linux_host_control::write(std::string path, std::s
                                                         milliseconds deadline) {
     const auto started = start_write(files_.root() + path, value);
     if (started.has_error()) co_return started.error();
-    auto report = co_await await_child(*started, path, deadline);
+    auto report = co_await await_child(files_, *started, path, deadline);
     if (report.has_error()) co_return report.error();
     auto rest = split_report(*report, path);
     if (rest.has_error()) co_return rest.error();
@@ -103,7 +103,7 @@ asio::awaitable<result<std::string>> linux_host_control::read(std::string path,
                                                               milliseconds deadline) {
     const auto started = start_read(files_.root() + path);
     if (started.has_error()) co_return started.error();
-    auto report = co_await await_child(*started, path, deadline);
+    auto report = co_await await_child(files_, *started, path, deadline);
     if (report.has_error()) co_return report.error();
     co_return split_report(*report, path);
 }
@@ -112,7 +112,7 @@ asio::awaitable<result<void>> linux_host_control::load_module(std::string name,
                                                               milliseconds deadline) {
     const auto started = start_program({"/sbin/modprobe", "--", name});
     if (started.has_error()) co_return started.error();
-    auto report = co_await await_child(*started, "modprobe " + name, deadline);
+    auto report = co_await await_child(files_, *started, "modprobe " + name, deadline);
     if (report.has_error()) co_return report.error();
     if (report->exit_status == 0) co_return result<void>{};
     co_return error{error_code::driver_unavailable, "modprobe " + name, report->text, {}};

@@ -220,6 +220,24 @@ process_survey read_processes(const file_tree& files, process_reading wanted) {
     return found;
 }
 
+std::string describe_device_users(const file_tree& files) {
+    std::string users;
+    for (const auto& name : files.list("/proc")) {
+        const auto pid = parse_pid(name);
+        if (!pid) continue;
+        const auto directory = process_path(*pid) + "/fd";
+        const auto entries = files.list(directory);
+        const bool holds = std::ranges::any_of(entries, [&](const auto& entry) {
+            return files.read_link(directory + "/" + entry).value_or("") ==
+                   "anon_inode:[vfio-device]";
+        });
+        if (holds)
+            users += (users.empty() ? "" : ", ") + name + " (" +
+                     read_command(files, *pid).substr(0, 80) + ")";
+    }
+    return users;
+}
+
 std::int32_t find_socket_client(const file_tree& files, const std::string& path) {
     std::set<std::uint32_t> peers;
     for (const auto& socket : read_unix_sockets())

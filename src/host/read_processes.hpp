@@ -30,6 +30,10 @@ struct process_survey {
 /// The QEMUs of this host with their monitors, and what else is wanted.
 process_survey read_processes(const file_tree& files, process_reading wanted);
 
+/// Who has devices of VFIO open, one line for people, empty when nobody has: whoever an unbind from
+/// vfio-pci waits for is among them.
+std::string describe_device_users(const file_tree& files);
+
 /// The pid that is connected to the listening Unix socket `path`, 0 when none is.
 std::int32_t find_socket_client(const file_tree& files, const std::string& path);
 

@@ -17,6 +17,11 @@ outcome open_verdict(const error& failure) {
     return outcome::stuck;
 }
 
+/// When nothing can be seen: the kernel that hangs in a write is known to be the reason.
+outcome blind_verdict(const error& failure) {
+    return failure.code == error_code::host_stuck ? outcome::stuck : outcome::unknown;
+}
+
 } // namespace
 
 operation_machine::operation_machine(operation_record record) : record_(std::move(record)) {
@@ -113,9 +118,9 @@ void operation_machine::probed(presence seen) {
         error_code::internal, current().planned.kind, "it was undone, but it still stands", {}});
     if (record_.state == operation_state::reverting) {
         if (seen == presence::absent) return step_absent();
-        return leave_open(seen == presence::unknown ? outcome::unknown : open_verdict(why), why);
+        return leave_open(seen == presence::unknown ? blind_verdict(why) : open_verdict(why), why);
     }
-    if (seen == presence::unknown) return leave_open(outcome::unknown, why);
+    if (seen == presence::unknown) return leave_open(blind_verdict(why), why);
     if (seen == presence::applied && is_open_question(why)) return step_done();
     if (seen == presence::absent) current().state = step_state::reverted;
     begin_reverting(why);

@@ -28,7 +28,7 @@ namespace asio = boost::asio;
 using nlohmann::json;
 using std::chrono::milliseconds;
 
-constexpr std::size_t read_size = 64 * 1024;
+constexpr std::size_t read_size = 65536;
 
 std::string random_id() {
     std::array<unsigned char, 16> bytes{};

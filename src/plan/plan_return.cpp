@@ -1,7 +1,6 @@
 #include "plan/plan_return.hpp"
 
 #include <algorithm>
-#include <ranges>
 
 namespace vmplug {
 namespace {
@@ -44,7 +43,8 @@ void add_memlock_return(const operation_record& attach, const situation& seen, p
 
 std::vector<step> plan_binding_return(const operation_record& attach) {
     std::vector<step> steps;
-    for (const auto& taken : attach.steps | std::views::reverse) {
+    for (auto each = attach.steps.rbegin(); each != attach.steps.rend(); ++each) {
+        const auto& taken = *each;
         if (!is_binding(taken)) continue;
         steps.push_back({step_kind::set_binding,
                          {{"device", value_of(taken.planned.arguments, "device")},

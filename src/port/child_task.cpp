@@ -43,6 +43,19 @@ void report_errno(int report, int reason) {
     ::_exit(0);
 }
 
+/// A child that hangs outlives us. So it keeps nothing of ours: whoever waits for the end of our
+/// output must not wait for it, nor must our leases last as long as it does.
+/// Returns the descriptor of `report`, the only one left.
+int let_go_of_everything_but(int report) {
+    const int nothing = ::open("/dev/null", O_RDWR);
+    for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+        ::dup2(nothing, stream);
+    constexpr int kept = STDERR_FILENO + 1;
+    ::dup2(report, kept);
+    ::close_range(kept + 1, ~0U, 0);
+    return kept;
+}
+
 /// Our own Ctrl-C must not reach a write that is half done: the child leaves our process group.
 result<child_task> start(const std::function<void(int report)>& work) {
     std::array<int, 2> ends{};
@@ -51,7 +64,7 @@ result<child_task> start(const std::function<void(int report)>& work) {
     const int pid = ::fork();
     if (pid == 0) {
         ::setpgid(0, 0);
-        work(ends[1]);
+        work(let_go_of_everything_but(ends[1]));
         ::_exit(1);
     }
     const int reason = errno;

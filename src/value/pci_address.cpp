@@ -46,7 +46,8 @@ std::optional<Address> parse(std::string_view text) {
 template <class Address>
 result<Address> parse_or_error(std::string_view text) {
     if (const auto address = parse<Address>(text)) return *address;
-    return error{error_code::invalid_argument, std::string(text.substr(0, 100)), "this is not a PCI address",
+    return error{error_code::invalid_argument, std::string(text.substr(0, 100)),
+                 "this is not a PCI address",
                  "write it as DDDD:BB:DD.F, for example 0000:01:00.0 (device up to 1f, function up "
                  "to 7)"};
 }

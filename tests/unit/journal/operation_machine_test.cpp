@@ -208,3 +208,18 @@ TEST_CASE("a crash after any action is settled: back before step b stands, forwa
         CHECK(w.standing.size() == (committed ? 3 : 0));
     }
 }
+
+TEST_CASE("a write that hangs in the kernel is stuck, although nothing can be seen of it") {
+    operation_record record;
+    record.steps.resize(1);
+    operation_machine machine(record);
+    machine.observed(fields{});
+    machine.saved(result<void>{});
+    machine.applied(error{error_code::host_stuck, "unbind", "no answer", {}});
+    CHECK(machine.next().kind == action_kind::probe);
+    machine.probed(presence::unknown);
+    machine.saved(result<void>{});
+    CHECK(machine.next().kind == action_kind::finish);
+    CHECK(machine.verdict() == outcome::stuck);
+    CHECK(machine.record().state == operation_state::applying);
+}

@@ -1,0 +1,151 @@
+"""Nothing is stranded: kills, hangs, a full disk and two that hammer, on the real kernel and QEMU.
+
+VMPLUG_KILLS: how many kills at random instants (default 10; 200 for a night).
+"""
+import ctypes
+import os
+import random
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lab_host import *
+
+seed = int(os.environ.get("VMPLUG_TEST_SEED") or time.time())
+chance = random.Random(seed)
+print(f"# VMPLUG_TEST_SEED={seed}", flush=True)
+
+
+def killed_after(seconds, *arguments):
+    """Runs vmplug and kills it after a while. Returns whether it was still running."""
+    run = start_vmplug(*arguments)
+    time.sleep(seconds)
+    running = run.poll() is None
+    run.kill()
+    run.communicate()
+    return running
+
+
+def settle():
+    """recover until nothing is left to do; what it says has to agree with the world."""
+    result = vmplug("recover")
+    expect(result.code == 0, result)
+    again = vmplug("recover")
+    expect(again.code == 0 and again.json["operations"] == [], f"a second recover found: {again}")
+    listed = [each["id"] for each in vmplug("list").json["assignments"]]
+    there = guest_devices("web")
+    expect(listed == there, f"listed {listed}, in the guest {there}")
+    return there
+
+
+def kills_at_random_instants_strand_nothing():
+    before, _ = home(FIRST)
+    wanted, kills, cycles = int(os.environ.get("VMPLUG_KILLS") or 10), 0, 0
+    longest = {"attach": 4.0, "detach": 2.0}
+    while kills < wanted:
+        cycles += 1
+        kills += killed_after(chance.uniform(0, longest["attach"]), "attach", "web", FIRST, "--id", "nic0",
+                              "--wait-guest", "0s")
+        if settle():
+            expect(driver(FIRST) == "vfio-pci", driver(FIRST))
+            kills += killed_after(chance.uniform(0, longest["detach"]), "detach", "web", "nic0", "--timeout", "60s")
+            if settle():
+                detached("web", "nic0", "--timeout", "60s")
+        expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
+    print(f"# {kills} kills in {cycles} cycles, 0 stranded", flush=True)
+
+
+def duplicate_descriptor(pid, link):
+    """A descriptor of another process: the file stays open when that process closes its own."""
+    directory = f"/proc/{pid}/fd"
+    number = next(int(each) for each in os.listdir(directory) if os.readlink(f"{directory}/{each}") == link)
+    process = os.pidfd_open(pid)
+    mine = ctypes.CDLL(None, use_errno=True).syscall(438, process, number, 0)
+    os.close(process)
+    expect(mine >= 0, os.strerror(ctypes.get_errno()))
+    return mine
+
+
+def a_blocked_unbind_is_stuck_and_ends_when_the_kernel_lets_go():
+    before, _ = home(FIRST)
+    attached("web", FIRST, "--id", "nic0", "--wait-guest", "30s")
+    held = duplicate_descriptor(int(guest("pid", "web").stdout), "anon_inode:[vfio-device]")
+    try:
+        begin = time.monotonic()
+        result = vmplug("detach", "web", "nic0", "--timeout", "60s")
+        took = time.monotonic() - begin
+        expect(result.code == 7 and result.json["outcome"] == "stuck", result)
+        expect(str(os.getpid()) in result.error["text"], f"the holder is not named: {result}")
+        expect(result.json["manual_commands"], result)
+        print(f"# stuck after {took:.1f} s", flush=True)
+        expect(took < 90, took)
+        expect(vmplug("devices", seconds=20).code == 0, "vmplug does not answer meanwhile")
+        refused("operation_conflict", "attach", "web", FIRST, device=None)
+        result = vmplug("recover")
+        expect(result.code == 7, f"recover does not say that it is still stuck: {result}")
+    finally:
+        os.close(held)
+    wait_until(lambda: vmplug("recover").code == 0, 60, "recovered")
+    expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
+
+
+def a_full_state_directory_is_refused_before_anything_is_touched():
+    os.makedirs("/run/full", exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "full", "/run/full"], check=True)
+    try:
+        with open("/run/full/ballast", "wb") as ballast:
+            try:
+                ballast.write(b"x" * 65536)
+            except OSError:
+                pass
+        result = vmplug("attach", "web", FIRST, "--state-dir", "/run/full")
+        expect(result.code == 3 and result.error["code"] == "journal_unavailable", result)
+        expect(driver(FIRST) == "e1000e", driver(FIRST))
+    finally:
+        subprocess.run(["umount", "/run/full"], check=True)
+
+
+def two_that_hammer_the_same_devices_lose_nothing():
+    before = home(FIRST)[0], home(SECOND)[0]
+    worker = f"""
+import random, sys, time
+sys.path.insert(0, {os.path.dirname(os.path.abspath(__file__))!r})
+from lab_host import *
+chance, end, codes = random.Random(int(sys.argv[1])), time.monotonic() + 60, []
+while time.monotonic() < end:
+    device = chance.choice([FIRST, SECOND])
+    name = "dev" + device[1]
+    if chance.random() < 0.5:
+        codes.append(vmplug("attach", "web", device, "--id", name, "--wait-guest", "0s").code)
+    else:
+        codes.append(vmplug("detach", "web", name, "--timeout", "60s").code)
+print(sorted(codes))
+"""
+    runs = [subprocess.Popen([sys.executable, "-c", worker, str(chance.random())[2:8]],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for run in runs:
+        stdout, stderr = run.communicate(timeout=200)
+        expect(run.returncode == 0, stderr)
+        codes = eval(stdout)
+        print(f"# {len(codes)} commands, {codes.count(0)} done, {codes.count(3)} refused", flush=True)
+        expect(set(codes) <= {0, 3} and 0 in codes, codes)
+    for name in settle():
+        detached("web", name, "--timeout", "60s")
+    expect((home(FIRST)[0], home(SECOND)[0]) == before, "not as before")
+
+
+def nothing_is_left_behind():
+    for device in (FIRST, SECOND):
+        expect(home(device)[0]["driver"] == "e1000e" and home(device)[0]["override"] == "(null)", home(device))
+    expect(os.listdir("/dev/vfio") == ["vfio"], os.listdir("/dev/vfio"))
+
+
+start_guests("web")
+run_tests([
+    kills_at_random_instants_strand_nothing,
+    a_blocked_unbind_is_stuck_and_ends_when_the_kernel_lets_go,
+    a_full_state_directory_is_refused_before_anything_is_touched,
+    two_that_hammer_the_same_devices_lose_nothing,
+    nothing_is_left_behind,
+])

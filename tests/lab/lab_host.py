@@ -1,0 +1,76 @@
+"""The lab's virtual host, as its tests see it."""
+import os
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from lab_tool import (GUEST_RUN, Qmp, expect, finish, run_tests, start_vmplug, vmplug, wait_until)
+
+DEVICES = "/sys/bus/pci/devices/0000:"
+FIRST, SECOND, LEFT, RIGHT = "01:00.0", "02:00.0", "04:01.0", "04:02.0"
+BRIDGE, HOST_NIC = "00:04.0", "00:03.0"
+
+
+def driver(device):
+    try:
+        return os.path.basename(os.readlink(f"{DEVICES}{device}/driver"))
+    except OSError:
+        return None
+
+
+def home(device):
+    """All that has to be as before: driver, override, netdev and its index, which changes when the
+    driver was unbound in between."""
+    netdev = os.listdir(f"{DEVICES}{device}/net")[0] if os.path.isdir(f"{DEVICES}{device}/net") else None
+    override = open(f"{DEVICES}{device}/driver_override").read().strip()
+    index = open(f"/sys/class/net/{netdev}/ifindex").read().strip() if netdev else None
+    return {"driver": driver(device), "override": override, "netdev": netdev}, index
+
+
+def guest(*arguments, seconds=120):
+    return subprocess.run(["guest", *arguments], capture_output=True, text=True, timeout=seconds)
+
+
+def qmp_path(name, kind="qmp2"):
+    return f"{GUEST_RUN}/{name}.{kind}"
+
+
+def guest_devices(name):
+    with Qmp(qmp_path(name)) as qmp:
+        return [each["name"] for each in qmp.call("qom-list", path="/machine/peripheral")
+                if each["type"].startswith("child<vfio")]
+
+
+def refused(code, *arguments, device=FIRST):
+    before = home(device) if device else None
+    result = vmplug(*arguments)
+    expect(result.code == 3 and result.json["outcome"] == "refused", result)
+    expect(code in result.codes + [result.error.get("code")], f"not {code}: {result}")
+    expect(result.error["remedy"], f"no remedy: {result}")
+    if device:
+        expect(home(device) == before, f"{device} was touched: {home(device)} instead of {before}")
+    return result
+
+
+def attached(*arguments):
+    result = vmplug("attach", *arguments)
+    expect(result.code == 0 and result.json["outcome"] == "done", result)
+    return result
+
+
+def detached(*arguments):
+    result = vmplug("detach", *arguments)
+    expect(result.code == 0 and result.json["outcome"] == "done", result)
+    return result
+
+
+def start_guests(*names):
+    os.environ["VMPLUG_STATE_DIR"] = "/run/vmplug-state"
+    for name in names:
+        begin = time.monotonic()
+        started = guest("start", name)
+        if started.returncode != 0:
+            print(f"Bail out! guest {name}: {started.stderr}")
+            sys.exit(1)
+        print(f"# guest {name} started in {time.monotonic() - begin:.1f} s", flush=True)
