@@ -80,6 +80,11 @@ public:
     boost::asio::awaitable<operation_report> detach(std::string guest, detach_request request,
                                                     std::string request_id, bool dry_run);
 
+    /// The host's half alone: to the assignment driver, and back to what it was.
+    boost::asio::awaitable<operation_report> bind(std::string device, bind_request request,
+                                                  bool dry_run);
+    boost::asio::awaitable<operation_report> release(std::string device, bool dry_run);
+
     /// Settles every operation whose process has ended, and takes home what guests have lost:
     /// assignments whose QEMU or device is gone. One report for each; `refusals` of a report say
     /// why it was left alone.

@@ -38,6 +38,14 @@ struct detach_request {
     std::chrono::milliseconds wait_guest{10000}; ///< how long to wait for the guest to let go
 };
 
+/// What a bind is asked to do: the host's half of an attach alone.
+struct bind_request {
+    host_address device;
+    assignment_driver driver = assignment_driver::vfio_pci; ///< pci_assign: host driver pci-stub
+    bool with_group = false;
+    bool force = false;
+};
+
 /// What would be done, or why nothing is.
 ///
 /// Shape: either `refusals` is not empty and nothing may be done, or `steps` run in order.

@@ -13,6 +13,8 @@ command_task run_ports(command_context&, const invocation&);
 command_task run_check(command_context&, const invocation&);
 command_task run_attach(command_context&, const invocation&);
 command_task run_detach(command_context&, const invocation&);
+command_task run_bind(command_context&, const invocation&);
+command_task run_release(command_context&, const invocation&);
 command_task run_list(command_context&, const invocation&);
 command_task run_recover(command_context&, const invocation&);
 command_task run_operations(command_context&, const invocation&);

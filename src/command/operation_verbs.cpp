@@ -129,7 +129,8 @@ std::string headline(const json& value) {
     const auto kind = text_at(value, "kind");
     std::string text = end + ": ";
     if (!kind.empty()) text += kind + " of ";
-    text += what + ", guest " + name("guest");
+    text += what;
+    if (!name("guest").empty()) text += ", guest " + name("guest");
     if (!name("port").empty()) text += ", port " + name("port");
     if (!text_at(value, "operation").empty())
         text += " (operation " + text_at(value, "operation") + ", " +
@@ -167,6 +168,27 @@ command_task run_detach(command_context& context, const invocation& asked) {
     request.wait_guest = *wait;
     auto report = co_await context.control.detach(
         asked.value("VM"), std::move(request), asked.value("--request-id"), asked.has("--dry-run"));
+    co_return to_result(report, begin);
+}
+
+command_task run_bind(command_context& context, const invocation& asked) {
+    const auto begin = steady_clock::now();
+    bind_request request;
+    const auto name = asked.value("--driver");
+    if (!name.empty() && name != "vfio-pci" && name != "pci-stub")
+        co_return misused({error_code::invalid_argument, "--driver " + name.substr(0, 100),
+                           "there is no such driver", "write vfio-pci or pci-stub"});
+    if (name == "pci-stub") request.driver = assignment_driver::pci_assign;
+    request.with_group = asked.has("--with-group");
+    request.force = asked.has("--force");
+    auto report = co_await context.control.bind(asked.value("DEVICE"), std::move(request),
+                                                asked.has("--dry-run"));
+    co_return to_result(report, begin);
+}
+
+command_task run_release(command_context& context, const invocation& asked) {
+    const auto begin = steady_clock::now();
+    auto report = co_await context.control.release(asked.value("DEVICE"), asked.has("--dry-run"));
     co_return to_result(report, begin);
 }
 

@@ -100,6 +100,8 @@ struct controller::implementation {
                                             bool dry_run);
     awaitable<operation_report> take_home(journal& journal, operation_record attached,
                                           bool dry_run);
+    awaitable<operation_report> run_on_host(journal& journal, operation_record record, plan planned,
+                                            bool dry_run);
     awaitable<bool> has_lost(const operation_record& attached) const;
     result<void> keep_for_others(journal& journal, const operation_record& attached,
                                  const situation& seen, bool keep_bound) const;
@@ -417,6 +419,73 @@ awaitable<operation_report> controller::detach(std::string guest, detach_request
     if (still.has_error()) co_return refusal(still.error());
     co_return co_await self.detach(*opened, *still, std::move(request), std::move(request_id),
                                    dry_run);
+}
+
+/// Runs what was planned for the host alone.
+awaitable<operation_report> controller::implementation::run_on_host(journal& journal,
+                                                                    operation_record record,
+                                                                    plan planned, bool dry_run) {
+    if (!planned.refusals.empty()) co_return refusal(std::move(planned));
+    if (dry_run) {
+        operation_report report;
+        report.planned = std::move(planned);
+        co_return report;
+    }
+    operation_machine machine(std::move(record));
+    operation_runner runner(options, files, journal, host);
+    co_await runner.run(machine, guest_reference(), nullptr, options.guest_deadline);
+    co_return settled(machine.record(), std::move(planned));
+}
+
+awaitable<operation_report> controller::bind(std::string device, bind_request request,
+                                             bool dry_run) {
+    auto& self = *implementation_;
+    const auto host_now = read_host(false, false);
+    const auto found = find_device(host_now, device);
+    if (found.has_error()) co_return refusal(found.error());
+    request.device = *found;
+    auto opened = journal::open(self.options.state_directory);
+    if (opened.has_error()) co_return refusal(opened.error());
+    auto held = self.new_leases();
+    if (auto taken = held.take_device(host_now, request.device); taken.has_error())
+        co_return refusal(taken.error());
+    const guest_facts no_facts;
+    const auto under_lease = read_host(false, false);
+    situation seen{under_lease, no_facts, nullptr, {}, {}, {}};
+    if (auto loaded = self.load_situation(*opened, seen); loaded.has_error())
+        co_return refusal(loaded.error());
+    auto planned = plan_bind(request, seen);
+    auto record = self.new_record(operation_kind::bind, planned, {});
+    co_return co_await self.run_on_host(*opened, std::move(record), std::move(planned), dry_run);
+}
+
+awaitable<operation_report> controller::release(std::string device, bool dry_run) {
+    auto& self = *implementation_;
+    const auto host_now = read_host(false, false);
+    const auto found = find_device(host_now, device);
+    if (found.has_error()) co_return refusal(found.error());
+    auto opened = journal::open(self.options.state_directory);
+    if (opened.has_error()) co_return refusal(opened.error());
+    auto held = self.new_leases();
+    if (auto taken = held.take_device(host_now, *found); taken.has_error())
+        co_return refusal(taken.error());
+    const guest_facts no_facts;
+    const auto under_lease = read_host(false, false);
+    situation seen{under_lease, no_facts, nullptr, {}, {}, {}};
+    if (auto loaded = self.load_situation(*opened, seen); loaded.has_error())
+        co_return refusal(loaded.error());
+    const auto bound = std::ranges::find_if(seen.assigned, [&](const auto& record) {
+        return record.kind == operation_kind::bind &&
+               field(record.subject, "device") == format_address(*found);
+    });
+    if (bound == seen.assigned.end())
+        co_return refusal({error_code::not_attached, format_address(*found),
+                           "vmplug has not bound this device",
+                           "`vmplug list` shows what it has; `vmplug detach` ends an attach"});
+    auto planned = plan_release(*bound, seen);
+    auto record = self.new_record(operation_kind::release, planned, {});
+    record.releases = bound->number;
+    co_return co_await self.run_on_host(*opened, std::move(record), std::move(planned), dry_run);
 }
 
 awaitable<result<std::vector<operation_report>>> controller::recover(bool dry_run) {

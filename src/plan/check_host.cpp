@@ -23,7 +23,8 @@ void refuse(attach_choice& choice, error_code code, const host_address& where, s
 }
 
 void check_iommu(const situation& seen, const pci_function& function, attach_choice& choice) {
-    if (function.iommu_group) return;
+    // pci-stub asks nothing of an IOMMU; pci-assign will, and QEMU says so then.
+    if (function.iommu_group || choice.host_driver == "pci-stub") return;
     std::string evidence = "the function is in no IOMMU group";
     if (!seen.host.iommu.enabled)
         evidence = seen.host.iommu.firmware_table
@@ -82,7 +83,7 @@ void check_owner(const situation& seen, const pci_function& function, attach_cho
             return refuse(choice, error_code::device_assigned, function.address,
                           "this guest has it already, as " + present.qdev_id);
     for (const auto& record : seen.assigned)
-        if (subject(record, "device") == device)
+        if (record.kind == operation_kind::attach && subject(record, "device") == device)
             return refuse(choice, error_code::device_assigned, function.address,
                           "it is assigned to " + subject(record, "guest") + " as " +
                               subject(record, "id") + " (operation " +

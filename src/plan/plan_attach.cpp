@@ -55,8 +55,7 @@ result<std::string> device_add_arguments(const attach_request& request,
     return text + "}";
 }
 
-void add_steps(const attach_request& request, const situation& seen, attach_choice& choice,
-               std::string arguments, plan& made) {
+void add_binding_steps(const situation& seen, attach_choice& choice, plan& made) {
     const auto module = seen.host.modules.find(choice.host_driver);
     if (module != seen.host.modules.end() && module->second == module_state::available)
         made.steps.push_back({step_kind::load_module,
@@ -66,6 +65,11 @@ void add_steps(const attach_request& request, const situation& seen, attach_choi
     for (const auto* function : choice.to_bind)
         if (function->driver != choice.host_driver)
             made.steps.push_back(bind_step(*function, choice.host_driver));
+}
+
+void add_steps(const attach_request& request, const situation& seen, attach_choice& choice,
+               std::string arguments, plan& made) {
+    add_binding_steps(seen, choice, made);
     if (auto raise = memlock_step(seen, choice)) made.steps.push_back(std::move(*raise));
     made.forward_from = static_cast<int>(made.steps.size());
     made.steps.push_back(
@@ -96,6 +100,30 @@ std::string default_id(const host_address& device) {
     auto text = format_address(device);
     std::ranges::replace(text, ':', '-');
     return "host-" + text;
+}
+
+plan plan_bind(const bind_request& request, const situation& seen) {
+    attach_request half;
+    half.device = request.device;
+    half.with_group = request.with_group;
+    half.force = request.force;
+    attach_choice choice;
+    choice.host_driver = request.driver == assignment_driver::pci_assign ? "pci-stub" : "vfio-pci";
+    check_host(half, seen, choice);
+    plan made;
+    made.subject["device"] = format_address(request.device);
+    for (const auto& record : seen.assigned)
+        if (record.kind == operation_kind::bind && record.subject == made.subject)
+            choice.refusals.push_back(
+                {error_code::device_assigned, format_address(request.device),
+                 "vmplug has bound it already (operation " + std::to_string(record.number) + ")",
+                 "`vmplug release` gives it back"});
+    if (choice.refusals.empty()) add_binding_steps(seen, choice, made);
+    // A bind that stopped half-way goes back; one that had done all of it stands.
+    made.forward_from = static_cast<int>(made.steps.size()) - 1;
+    made.notes = std::move(choice.notes);
+    made.refusals = std::move(choice.refusals);
+    return made;
 }
 
 plan plan_attach(const attach_request& request, const situation& seen) {

@@ -22,6 +22,10 @@ struct situation {
 /// before the host's. Pure: nothing is read and nothing is touched.
 plan plan_attach(const attach_request& request, const situation& seen);
 
+/// Decides how the device gets to its assignment driver, for a QEMU that somebody else starts. Only
+/// the host's half of `seen` is looked at.
+plan plan_bind(const bind_request& request, const situation& seen);
+
 /// The id that an attach without --id gets.
 std::string default_id(const host_address& device);
 

@@ -59,7 +59,7 @@ const operation_record* find_sharer(const operation_record& attach, const situat
     const auto group = group_of(seen, value_of(attach.subject, "device"));
     if (!group) return nullptr;
     const auto found = std::ranges::find_if(seen.assigned, [&](const operation_record& other) {
-        return other.number != attach.number &&
+        return other.number != attach.number && other.kind == operation_kind::attach &&
                group_of(seen, value_of(other.subject, "device")) == group;
     });
     return found == seen.assigned.end() ? nullptr : &*found;
@@ -75,6 +75,25 @@ std::vector<step_record> hand_over(const operation_record& from, const operation
         if (is_binding(step) && std::ranges::none_of(to.steps, has_it)) steps.push_back(step);
     }
     return steps;
+}
+
+plan plan_release(const operation_record& bound, const situation& seen) {
+    plan made;
+    made.failure_policy = on_failure::hold;
+    made.subject = bound.subject;
+    const auto device = value_of(bound.subject, "device");
+    const auto group = group_of(seen, device);
+    const auto users = group ? seen.host.group_users.find(*group) : seen.host.group_users.end();
+    if (users != seen.host.group_users.end()) {
+        made.refusals.push_back(
+            {error_code::device_assigned, device,
+             "process " + std::to_string(users->second.front().pid) +
+                 " has its IOMMU group open: " + users->second.front().command.substr(0, 60),
+             "detach it there first, or end that process"});
+        return made;
+    }
+    made.steps = plan_binding_return(bound);
+    return made;
 }
 
 plan plan_detach(const detach_request& request, const operation_record& attach,

@@ -14,11 +14,14 @@ namespace vmplug {
 plan plan_detach(const detach_request& request, const operation_record& attach,
                  const situation& seen);
 
+/// How a device that was bound alone goes home.
+plan plan_release(const operation_record& bound, const situation& seen);
+
 /// The binding steps of `from` that `to` does not have yet, to be put before its own: the last one
 /// to leave the group takes all of it home.
 std::vector<step_record> hand_over(const operation_record& from, const operation_record& to);
 
-/// An assignment beside `attach` that has a device in the same IOMMU group.
+/// An attach beside `attach` that has a device in the same IOMMU group.
 const operation_record* find_sharer(const operation_record& attach, const situation& seen);
 
 /// The steps that put back what the binding steps of `attach` changed.

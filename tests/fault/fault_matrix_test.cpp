@@ -27,6 +27,7 @@ class bench {
 public:
     bench() : directory_(new_directory()), journal_(std::move(*journal::open(directory_))) {
         world.devices[left] = {"e1000", "eth3", 11, "e1000", ""};
+        world.guests["web"].identity = {"boot", 77, 1};
         world.devices[right] = {"e1000", "eth4", 11, "e1000", "e1000"};
     }
     ~bench() { std::filesystem::remove_all(directory_); }
@@ -40,7 +41,7 @@ public:
     /// Runs until it ends or the process dies. Returns whether it lived.
     bool run(operation_machine machine, const run_observer& observer = {}) {
         fake_host host(world);
-        fake_guest link(world);
+        fake_guest link(world, "web");
         step_context context{host, {}, {"boot", 77, 1}, {}, {}};
         // Time is of no interest here: a guest that does not let go is asked once.
         context.guest_deadline = std::chrono::milliseconds(0);
@@ -107,7 +108,7 @@ struct facts {
         guest.running = true;
         guest.vfio_pci = device_model{"vfio-pci", {}};
         qemu.identity = {"boot", 77, 1};
-        qemu.memlock_soft_bytes = world.memlock.soft_bytes;
+        qemu.memlock_soft_bytes = world.guests.at("web").memlock.soft_bytes;
     }
     situation seen() { return {host, guest, &qemu, "qmp:/run/web", {}, {}}; }
 };
@@ -151,12 +152,35 @@ operation_record plan_detach_of(bench& on) {
     return record;
 }
 
+operation_record plan_bind_of(bench& on) {
+    facts known(on.world);
+    bind_request request;
+    request.device = *parse_host_address(left);
+    request.with_group = true;
+    return to_record(operation_kind::bind, plan_bind(request, known.seen()));
+}
+
+operation_record plan_release_of(bench& on) {
+    const auto assigned = on.records().load_assignments();
+    REQUIRE(assigned.has_value());
+    REQUIRE(assigned->size() == 1);
+    facts known(on.world);
+    auto record = to_record(operation_kind::release, plan_release(assigned->front(), known.seen()));
+    record.releases = assigned->front().number;
+    return record;
+}
+
 /// One operation to be disturbed: how to get to its begin, and its record.
 struct scenario {
     const char* name;
     void (*prepare)(bench&);
     operation_record (*begin)(bench&);
 };
+
+void bind_first(bench& on) {
+    REQUIRE(on.run(operation_machine(plan_bind_of(on))));
+    REQUIRE(on.last.ended == outcome::done);
+}
 
 void attach_first(bench& on) {
     REQUIRE(on.run(operation_machine(plan_attach_of(on))));
@@ -165,21 +189,23 @@ void attach_first(bench& on) {
 
 const scenario scenarios[] = {
     {"attach with group", [](bench&) {}, plan_attach_of},
-    {"attach that QEMU refuses", [](bench& on) { on.world.qemu_refuses = true; }, plan_attach_of},
-    {"attach that the guest rejects", [](bench& on) { on.world.guest_rejects = true; },
+    {"attach that QEMU refuses", [](bench& on) { on.world.guests["web"].refuses = true; },
+     plan_attach_of},
+    {"attach that the guest rejects", [](bench& on) { on.world.guests["web"].rejects = true; },
      plan_attach_of},
     {"detach", attach_first, plan_detach_of},
+    {"bind", [](bench&) {}, plan_bind_of},
+    {"release", bind_first, plan_release_of},
     {"detach from a paused guest",
      [](bench& on) {
          attach_first(on);
-         on.world.guest_paused = true;
+         on.world.guests["web"].paused = true;
      },
      plan_detach_of},
     {"detach from a dead QEMU",
      [](bench& on) {
          attach_first(on);
-         on.world.qemu_runs = false;
-         on.world.in_guest.clear();
+         on.world.end(on.world.guests["web"]);
      },
      plan_detach_of},
 };
@@ -188,8 +214,8 @@ const scenario scenarios[] = {
 void check_settled(bench& on, const fake_world& before, const std::string& what) {
     CAPTURE(what);
     on.world.faults.clear();
-    on.world.guest_paused = false;
-    on.world.guest_rejects = false;
+    on.world.guests["web"].paused = false;
+    on.world.guests["web"].rejects = false;
     // A pending unplug completes when the guest runs again.
     for (int i = 0; i < 3; ++i)
         REQUIRE(on.recover());
@@ -198,8 +224,10 @@ void check_settled(bench& on, const fake_world& before, const std::string& what)
     CHECK(open->empty());
     const auto assigned = on.records().load_assignments();
     REQUIRE(assigned.has_value());
-    CHECK(on.world.in_guest.size() == (on.world.qemu_runs ? assigned->size() : 0));
     const bool away = !assigned->empty();
+    const bool to_guest = away && assigned->front().kind == operation_kind::attach;
+    CHECK(on.world.guests["web"].devices.size() ==
+          (on.world.guests["web"].runs && to_guest ? 1 : 0));
     for (const auto& [address, device] : on.world.devices) {
         CAPTURE(address);
         if (away)
@@ -208,8 +236,9 @@ void check_settled(bench& on, const fake_world& before, const std::string& what)
             CHECK(device == before.devices.at(address));
     }
     // The limit of a process that has ended is nobody's.
-    if (on.world.qemu_runs)
-        CHECK((on.world.memlock.soft_bytes == before.memlock.soft_bytes) == !away);
+    if (on.world.guests["web"].runs)
+        CHECK((on.world.guests.at("web").memlock.soft_bytes ==
+               before.guests.at("web").memlock.soft_bytes) == !to_guest);
     for (const auto& each : on.world.violations)
         FAIL_CHECK(each);
     const int acts = on.world.faults.count();
@@ -222,7 +251,7 @@ void check_verdict(bench& on, const fake_world& before, const fake_world& initia
     if (on.last.ended == outcome::rolled_back || on.last.ended == outcome::refused)
         CHECK(on.world.devices == before.devices);
     if (on.last.ended == outcome::done && on.last.kind == operation_kind::attach)
-        CHECK(on.world.in_guest.size() == 1);
+        CHECK(on.world.guests["web"].devices.size() == 1);
     if (on.last.ended == outcome::done && on.last.kind == operation_kind::detach)
         CHECK(on.world.devices == initial.devices);
 }

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -20,38 +21,62 @@ namespace vmplug::testing {
 /// Whatever would have hung, crashed or taken a device from under a guest on a real host is kept as
 /// a violation.
 struct fake_world {
-    struct device {
+    struct device_state {
         std::string native_driver;
         std::string netdev;
         int group = 0;
         std::string driver;
         std::string driver_override;
 
-        bool operator==(const device&) const = default;
+        bool operator==(const device_state&) const = default;
     };
 
-    std::map<std::string, device> devices;
+    struct guest_state {
+        std::map<std::string, std::string> devices; ///< qdev_id -> address
+        host_control::memlock memlock{65536, 65536};
+        process_identity identity;
+        bool runs = true;
+        bool rejects = false; ///< gives back what it gets, as a guest does that is still booting
+        bool refuses = false; ///< QEMU does
+        bool paused = false;
+    };
+
+    std::map<std::string, device_state> devices;
+    std::map<std::string, guest_state> guests;
     std::set<std::string> loaded{"e1000", "e1000e"};
-    std::map<std::string, std::string> in_guest; ///< qdev_id -> address
-    host_control::memlock memlock{65536, 65536};
-    bool qemu_runs = true;
-    bool guest_rejects = false; ///< as a guest does that is still booting
-    bool qemu_refuses = false;
-    bool guest_paused = false;
     std::vector<std::string> violations;
     fault_injector faults;
 
+    /// Called before each act: lets others run in between.
+    std::function<boost::asio::awaitable<void>()> pause;
+
     bool is_in_guest(const std::string& address) const {
-        for (const auto& [id, host] : in_guest)
-            if (host == address) return true;
+        for (const auto& [name, guest] : guests)
+            for (const auto& [id, host] : guest.devices)
+                if (host == address) return true;
         return false;
     }
     bool group_in_guest(int group) const {
-        for (const auto& [id, host] : in_guest)
-            if (devices.at(host).group == group) return true;
+        for (const auto& [address, device] : devices)
+            if (device.group == group && is_in_guest(address)) return true;
         return false;
     }
-    void attach_driver(device& which, const std::string& driver) {
+    guest_state* find(const process_identity& identity) {
+        for (auto& [name, guest] : guests)
+            if (guest.identity == identity) return &guest;
+        return nullptr;
+    }
+    guest_state* find_pid(std::int32_t pid) {
+        for (auto& [name, guest] : guests)
+            if (guest.identity.pid == pid) return &guest;
+        return nullptr;
+    }
+    /// QEMU ends: the kernel closes what it had open.
+    void end(guest_state& which) {
+        which.runs = false;
+        which.devices.clear();
+    }
+    void attach_driver(device_state& which, const std::string& driver) {
         if (driver != "vfio-pci" && group_in_guest(which.group))
             violations.push_back("a host driver got a device of a group that is in a guest");
         which.driver = driver;
@@ -63,6 +88,7 @@ public:
     explicit fake_host(fake_world& world) : world_(world) {}
 
     task<void> write(std::string path, std::string value, std::chrono::milliseconds) override {
+        if (world_.pause) co_await world_.pause();
         co_return world_.faults.act(path, error_code::host_stuck,
                                     [&] { return write_now(path, value); });
     }
@@ -98,22 +124,31 @@ public:
         return exists(path) ? std::optional(device.netdev) : std::nullopt;
     }
 
-    result<memlock> read_memlock(std::int32_t) override { return world_.memlock; }
+    result<memlock> read_memlock(std::int32_t pid) override {
+        const auto* guest = world_.find_pid(pid);
+        if (!guest) return error{error_code::host_io, "prlimit", "No such process", {}};
+        return guest->memlock;
+    }
 
-    result<void> set_memlock(std::int32_t, memlock limits) override {
-        return world_.faults.act("prlimit", error_code::host_io, [&] {
-            world_.memlock = limits;
-            return result<void>{};
+    result<void> set_memlock(std::int32_t pid, memlock limits) override {
+        return world_.faults.act("prlimit", error_code::host_io, [&]() -> result<void> {
+            auto* guest = world_.find_pid(pid);
+            if (!guest) return error{error_code::host_io, "prlimit", "No such process", {}};
+            guest->memlock = limits;
+            return {};
         });
     }
 
-    bool is_alive(const process_identity&) override { return world_.qemu_runs; }
+    bool is_alive(const process_identity& process) override {
+        const auto* guest = world_.find(process);
+        return guest && guest->runs;
+    }
 
 private:
     inline static const std::string devices_path = "/sys/bus/pci/devices/";
     inline static const std::string drivers_path = "/sys/bus/pci/drivers/";
 
-    fake_world::device& at(const std::string& path) {
+    fake_world::device_state& at(const std::string& path) {
         return world_.devices.at(path.substr(devices_path.size(), 12));
     }
 
@@ -152,7 +187,7 @@ private:
         return {};
     }
 
-    result<void> probe(fake_world::device& device) {
+    result<void> probe(fake_world::device_state& device) {
         const auto wanted =
             device.driver_override.empty() ? device.native_driver : device.driver_override;
         // Succeeds without binding, as the kernel's does.
@@ -166,50 +201,61 @@ private:
 
 class fake_guest final : public guest_link {
 public:
-    explicit fake_guest(fake_world& world) : world_(world) {}
+    fake_guest(fake_world& world, std::string name) : world_(world), name_(std::move(name)) {}
 
     task<guest_facts> survey(duration) override { co_return guest_facts{}; }
 
     task<void> device_add(std::string arguments, duration) override {
+        if (world_.pause) co_await world_.pause();
+        if (!guest().runs) co_return lost();
         co_return world_.faults.act("device_add", error_code::timed_out,
                                     [&] { return add(arguments); });
     }
 
     task<void> device_del(std::string qdev_id, duration) override {
+        if (world_.pause) co_await world_.pause();
+        if (!guest().runs) co_return lost();
         co_return world_.faults.act("device_del", error_code::timed_out, [&] {
-            if (!world_.guest_paused) world_.in_guest.erase(qdev_id);
+            if (!guest().paused) guest().devices.erase(qdev_id);
             return result<void>{};
         });
     }
 
     task<guest_sight> look(std::string qdev_id, duration) override {
-        const bool there = world_.in_guest.contains(qdev_id);
+        if (!guest().runs) co_return lost();
+        const bool there = guest().devices.contains(qdev_id);
         // The sight of a device that the guest is about to give back.
-        if (there && world_.guest_rejects) world_.in_guest.erase(qdev_id);
-        co_return there && !world_.guest_rejects ? guest_sight::configured : guest_sight::gone;
+        if (there && guest().rejects) guest().devices.erase(qdev_id);
+        co_return there && !guest().rejects ? guest_sight::configured : guest_sight::gone;
     }
 
     boost::asio::awaitable<void> wait_for_change(std::string, duration) override { co_return; }
-    bool is_open() const override { return world_.qemu_runs; }
+    bool is_open() const override { return world_.guests.at(name_).runs; }
 
 private:
+    fake_world::guest_state& guest() { return world_.guests.at(name_); }
+    static error lost() {
+        return {error_code::connection_lost, "QMP", "QEMU closed the monitor", {}};
+    }
+
     result<void> add(const std::string& text) {
         const auto arguments = nlohmann::json::parse(text);
         const std::string id = arguments.at("id");
         const std::string host = "0000:" + arguments.at("host").get<std::string>();
         const error refusal{error_code::command_failed, "device_add", "GenericError: no", {}};
-        if (world_.qemu_refuses || world_.in_guest.contains(id)) return refusal;
+        if (guest().refuses || guest().devices.contains(id)) return refusal;
         if (world_.is_in_guest(host)) world_.violations.emplace_back("a device was added twice");
         const auto group = world_.devices.at(host).group;
         for (const auto& [address, device] : world_.devices)
             if (device.group == group && !device.driver.empty() && device.driver != "vfio-pci")
                 return refusal;
         if (world_.devices.at(host).driver != "vfio-pci") return refusal;
-        world_.in_guest[id] = host;
+        guest().devices[id] = host;
         return {};
     }
 
     fake_world& world_;
+    std::string name_;
 };
 
 } // namespace vmplug::testing
