@@ -177,21 +177,15 @@ controller::implementation::attach(journal& journal, leases& held, guest_referen
     co_return settled(machine.record(), std::move(planned));
 }
 
-/// What the leaving attach knows of the group's home goes to whoever still needs it, before
-/// anything else happens: if we die in between, two records know it and nothing is lost.
+/// What the leaving attach knows of the way home goes to whoever still needs it, before anything
+/// else happens.
 result<void> controller::implementation::keep_for_others(journal& journal,
                                                          const operation_record& attached,
                                                          const situation& seen,
                                                          bool keep_bound) const {
-    if (const auto* sharer = find_sharer(attached, seen)) {
-        auto heir = *sharer;
-        auto steps = hand_over(attached, heir);
-        if (steps.empty()) return {};
-        heir.forward_from += static_cast<int>(steps.size());
-        heir.steps.insert(heir.steps.begin(), steps.begin(), steps.end());
-        return journal.save(heir);
-    }
-    if (!keep_bound) return {};
+    for (auto& heir : hand_over(attached, seen))
+        if (auto saved = journal.save(heir); saved.has_error()) return saved;
+    if (!keep_bound || find_sharer(attached, seen)) return {};
     operation_record bound;
     bound.kind = operation_kind::bind;
     bound.state = operation_state::closed;
@@ -199,7 +193,7 @@ result<void> controller::implementation::keep_for_others(journal& journal,
     bound.subject["device"] = field(attached.subject, "device");
     bound.runner = self;
     bound.started = bound.ended_at = std::chrono::system_clock::now();
-    bound.steps = hand_over(attached, bound);
+    bound.steps = binding_steps(attached);
     return bound.steps.empty() ? result<void>() : journal.save(bound);
 }
 
@@ -212,6 +206,7 @@ controller::implementation::detach(journal& journal, operation_record attached,
     if (auto loaded = load_situation(journal, seen); loaded.has_error())
         co_return refusal(loaded.error());
     auto planned = plan_detach(request, attached, seen);
+    if (!planned.refusals.empty()) co_return refusal(std::move(planned));
     if (dry_run) {
         operation_report report;
         report.planned = std::move(planned);
@@ -311,7 +306,12 @@ controller::implementation::take_home(journal& journal, operation_record attache
         report.refusals.push_back(taken.error());
         co_return report;
     }
-    co_return co_await detach(journal, std::move(attached), std::move(request), {}, dry_run);
+    // Another detach may have taken it home meanwhile, or have left it more to take along.
+    auto assigned = journal.load_assignments();
+    if (assigned.has_error()) co_return refusal(assigned.error());
+    const auto still = std::ranges::find(*assigned, attached.number, &operation_record::number);
+    if (still == assigned->end()) co_return settled(std::move(attached), plan());
+    co_return co_await detach(journal, *still, std::move(request), {}, dry_run);
 }
 
 controller::controller(controller_options options)

@@ -91,13 +91,15 @@ void check_owner(const situation& seen, const pci_function& function, attach_cho
     check_group_users(seen, function, choice);
 }
 
+/// An unfinished operation may still bring any device of its group home, under whoever has one by
+/// then: the whole group waits for it.
 void check_open_operations(const situation& seen, const pci_function& function,
                            attach_choice& choice) {
-    for (const auto& record : seen.open)
-        if (subject(record, "device") == format_address(function.address))
-            refuse(choice, error_code::operation_conflict, function.address,
-                   "operation " + std::to_string(record.number) + " (" +
-                       std::string(kind_name(record.kind)) + ") on it is not settled");
+    if (const auto* record = find_unsettled(seen, format_address(function.address)))
+        refuse(choice, error_code::operation_conflict, function.address,
+               "operation " + std::to_string(record->number) + " (" +
+                   std::string(kind_name(record->kind)) + " of " + subject(*record, "device") +
+                   ") is not settled");
 }
 
 void check_driver(const situation& seen, const pci_function& function, attach_choice& choice) {

@@ -18,6 +18,10 @@ struct situation {
     std::vector<operation_record> open;     ///< operations that are not settled
 };
 
+/// An operation that is not settled and concerns the device or a neighbour in its IOMMU group;
+/// nullptr when there is none.
+const operation_record* find_unsettled(const situation& seen, const std::string& device);
+
 /// Decides how the device gets to the guest, or why it does not: every reason at once, the guest's
 /// before the host's. Pure: nothing is read and nothing is touched.
 plan plan_attach(const attach_request& request, const situation& seen);

@@ -1,6 +1,7 @@
 #include "plan/plan_return.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace vmplug {
 namespace {
@@ -20,17 +21,41 @@ bool is_binding(const step_record& step) {
     return step.planned.kind == step_kind::set_binding && step.state == step_state::applied;
 }
 
-/// Lowers the limit again, unless another device of the same QEMU needs it.
-void add_memlock_return(const operation_record& attach, const situation& seen, plan& made) {
-    const bool needed = std::ranges::any_of(seen.assigned, [&](const operation_record& other) {
-        return other.number != attach.number &&
-               value_of(other.subject, "guest_pid") == value_of(attach.subject, "guest_pid") &&
-               value_of(other.subject, "guest_start") == value_of(attach.subject, "guest_start");
+error unsettled(const operation_record& record, const std::string& device) {
+    return {error_code::operation_conflict,
+            device,
+            "operation " + std::to_string(record.number) + " (" +
+                std::string(kind_name(record.kind)) + " of " + value_of(record.subject, "device") +
+                ") is not settled",
+            {}};
+}
+
+bool is_raised_limit(const step_record& step) {
+    return step.planned.kind == step_kind::set_memlock && step.state == step_state::applied;
+}
+
+bool is_leaving(const operation_record& record, const situation& seen) {
+    return std::ranges::any_of(
+        seen.open, [&](const operation_record& other) { return other.releases == record.number; });
+}
+
+/// Another device of the same QEMU that stays, so the limit has to.
+const operation_record* find_limit_sharer(const operation_record& attach, const situation& seen) {
+    const auto found = std::ranges::find_if(seen.assigned, [&](const operation_record& other) {
+        const auto same = [&](const char* key) {
+            return value_of(other.subject, key) == value_of(attach.subject, key);
+        };
+        return other.number != attach.number && other.kind == operation_kind::attach &&
+               same("guest_pid") && same("guest_start") && !is_leaving(other, seen);
     });
-    if (needed) return;
+    return found == seen.assigned.end() ? nullptr : &*found;
+}
+
+/// Puts the limit back, unless another device of the same QEMU needs it.
+void add_memlock_return(const operation_record& attach, const situation& seen, plan& made) {
+    if (find_limit_sharer(attach, seen)) return;
     for (const auto& step : attach.steps) {
-        if (step.planned.kind != step_kind::set_memlock || step.state != step_state::applied)
-            continue;
+        if (!is_raised_limit(step)) continue;
         auto arguments = step.planned.arguments;
         arguments.erase("size_bytes");
         arguments["soft_bytes"] = value_of(step.prior_state, "soft_bytes");
@@ -39,7 +64,35 @@ void add_memlock_return(const operation_record& attach, const situation& seen, p
     }
 }
 
+/// Those steps of `from` that `to` has not got.
+std::vector<step_record> missing_steps(const operation_record& from, const operation_record& to,
+                                       bool (*wanted)(const step_record&)) {
+    std::vector<step_record> steps;
+    for (const auto& step : from.steps) {
+        const auto has_it = [&](const step_record& other) {
+            return wanted(other) && value_of(other.planned.arguments, "device") ==
+                                        value_of(step.planned.arguments, "device");
+        };
+        if (wanted(step) && std::ranges::none_of(to.steps, has_it)) steps.push_back(step);
+    }
+    return steps;
+}
+
+void put_first(operation_record& heir, const std::vector<step_record>& steps) {
+    heir.steps.insert(heir.steps.begin(), steps.begin(), steps.end());
+    heir.forward_from += static_cast<int>(steps.size());
+}
+
 } // namespace
+
+const operation_record* find_unsettled(const situation& seen, const std::string& device) {
+    const auto group = group_of(seen, device);
+    const auto found = std::ranges::find_if(seen.open, [&](const operation_record& record) {
+        const auto other = value_of(record.subject, "device");
+        return other == device || (group && group_of(seen, other) == group);
+    });
+    return found == seen.open.end() ? nullptr : &*found;
+}
 
 std::vector<step> plan_binding_return(const operation_record& attach) {
     std::vector<step> steps;
@@ -65,16 +118,23 @@ const operation_record* find_sharer(const operation_record& attach, const situat
     return found == seen.assigned.end() ? nullptr : &*found;
 }
 
-std::vector<step_record> hand_over(const operation_record& from, const operation_record& to) {
-    std::vector<step_record> steps;
-    for (const auto& step : from.steps) {
-        const auto has_it = [&](const step_record& other) {
-            return is_binding(other) && value_of(other.planned.arguments, "device") ==
-                                            value_of(step.planned.arguments, "device");
-        };
-        if (is_binding(step) && std::ranges::none_of(to.steps, has_it)) steps.push_back(step);
-    }
-    return steps;
+std::vector<operation_record> hand_over(const operation_record& attach, const situation& seen) {
+    std::map<std::int64_t, operation_record> heirs;
+    const auto give = [&](const operation_record* heir, bool (*wanted)(const step_record&)) {
+        if (!heir) return;
+        const auto steps = missing_steps(attach, *heir, wanted);
+        if (!steps.empty()) put_first(heirs.try_emplace(heir->number, *heir).first->second, steps);
+    };
+    give(find_sharer(attach, seen), is_binding);
+    give(find_limit_sharer(attach, seen), is_raised_limit);
+    std::vector<operation_record> records;
+    for (auto& [number, heir] : heirs)
+        records.push_back(std::move(heir));
+    return records;
+}
+
+std::vector<step_record> binding_steps(const operation_record& attach) {
+    return missing_steps(attach, {}, is_binding);
 }
 
 plan plan_release(const operation_record& bound, const situation& seen) {
@@ -82,6 +142,10 @@ plan plan_release(const operation_record& bound, const situation& seen) {
     made.failure_policy = on_failure::hold;
     made.subject = bound.subject;
     const auto device = value_of(bound.subject, "device");
+    if (const auto* record = find_unsettled(seen, device)) {
+        made.refusals.push_back(unsettled(*record, device));
+        return made;
+    }
     const auto group = group_of(seen, device);
     const auto users = group ? seen.host.group_users.find(*group) : seen.host.group_users.end();
     if (users != seen.host.group_users.end()) {
@@ -101,6 +165,10 @@ plan plan_detach(const detach_request& request, const operation_record& attach,
     plan made;
     made.failure_policy = on_failure::hold;
     made.subject = attach.subject;
+    if (const auto* record = find_unsettled(seen, value_of(attach.subject, "device"))) {
+        made.refusals.push_back(unsettled(*record, value_of(attach.subject, "device")));
+        return made;
+    }
     made.steps.push_back(
         {step_kind::device_del,
          {{"id", request.id}, {"wait_ms", std::to_string(request.wait_guest.count())}}});

@@ -10,16 +10,22 @@ namespace vmplug {
 /// Shape: the plan holds its steps whatever fails (`on_failure::hold`): a device that the guest has
 /// let go of is on its way home, and `recover` goes on.
 /// A group that another assignment still needs cannot go back to host drivers: then the plan has no
-/// binding steps, and the caller gives them to that assignment (`hand_over`).
+/// binding steps, and they are handed over (`hand_over`).
 plan plan_detach(const detach_request& request, const operation_record& attach,
                  const situation& seen);
 
 /// How a device that was bound alone goes home.
 plan plan_release(const operation_record& bound, const situation& seen);
 
-/// The binding steps of `from` that `to` does not have yet, to be put before its own: the last one
-/// to leave the group takes all of it home.
-std::vector<step_record> hand_over(const operation_record& from, const operation_record& to);
+/// What others need of what `attach` did, and will take home in its place: the bindings of a group
+/// that another device stays in, the raised limit of a QEMU that keeps another device.
+///
+/// Returns the records of those others, with the steps added. They are saved before the detach
+/// begins: if we die in between, two records know the way home and none is lost.
+std::vector<operation_record> hand_over(const operation_record& attach, const situation& seen);
+
+/// The applied binding steps of `attach`.
+std::vector<step_record> binding_steps(const operation_record& attach);
 
 /// An attach beside `attach` that has a device in the same IOMMU group.
 const operation_record* find_sharer(const operation_record& attach, const situation& seen);

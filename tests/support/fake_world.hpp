@@ -201,20 +201,22 @@ private:
 
 class fake_guest final : public guest_link {
 public:
-    fake_guest(fake_world& world, std::string name) : world_(world), name_(std::move(name)) {}
+    /// A connection to the QEMU that runs now: another one of the same name is not at its end.
+    fake_guest(fake_world& world, std::string name)
+        : world_(world), name_(std::move(name)), identity_(guest().identity) {}
 
     task<guest_facts> survey(duration) override { co_return guest_facts{}; }
 
     task<void> device_add(std::string arguments, duration) override {
         if (world_.pause) co_await world_.pause();
-        if (!guest().runs) co_return lost();
+        if (!is_open()) co_return lost();
         co_return world_.faults.act("device_add", error_code::timed_out,
                                     [&] { return add(arguments); });
     }
 
     task<void> device_del(std::string qdev_id, duration) override {
         if (world_.pause) co_await world_.pause();
-        if (!guest().runs) co_return lost();
+        if (!is_open()) co_return lost();
         co_return world_.faults.act("device_del", error_code::timed_out, [&] {
             if (!guest().paused) guest().devices.erase(qdev_id);
             return result<void>{};
@@ -222,7 +224,7 @@ public:
     }
 
     task<guest_sight> look(std::string qdev_id, duration) override {
-        if (!guest().runs) co_return lost();
+        if (!is_open()) co_return lost();
         const bool there = guest().devices.contains(qdev_id);
         // The sight of a device that the guest is about to give back.
         if (there && guest().rejects) guest().devices.erase(qdev_id);
@@ -230,7 +232,10 @@ public:
     }
 
     boost::asio::awaitable<void> wait_for_change(std::string, duration) override { co_return; }
-    bool is_open() const override { return world_.guests.at(name_).runs; }
+    bool is_open() const override {
+        const auto& now = world_.guests.at(name_);
+        return now.runs && now.identity == identity_;
+    }
 
 private:
     fake_world::guest_state& guest() { return world_.guests.at(name_); }
@@ -256,6 +261,7 @@ private:
 
     fake_world& world_;
     std::string name_;
+    process_identity identity_;
 };
 
 } // namespace vmplug::testing

@@ -288,12 +288,54 @@ TEST_CASE("the last of a group to leave takes all of it home") {
     request.id = "nic0";
     CHECK(kinds(plan_detach(request, left, seen)) == names{"device_del"});
     REQUIRE(find_sharer(left, seen));
-    const auto handed = hand_over(left, right);
-    REQUIRE(handed.size() == 1);
-    right.steps.insert(right.steps.begin(), handed.begin(), handed.end());
-    CHECK(hand_over(left, right).empty());
+    const auto heirs = hand_over(left, seen);
+    REQUIRE(heirs.size() == 1);
+    CHECK(heirs.front().number == 2);
+    right = heirs.front();
+    seen.assigned = {left, right};
+    CHECK(hand_over(left, seen).empty());
     seen.assigned = {right};
     const auto made = plan_detach(request, right, seen);
     CHECK(kinds(made) == names{"device_del", "set_binding", "set_binding"});
     CHECK(made.steps[2].arguments.at("device") == "0000:04:01.0");
+}
+
+TEST_CASE("the last device of a QEMU puts its limit back, and one that leaves does not count") {
+    const world w;
+    situation seen{w.host, w.guest, nullptr, "", {}, {}};
+    auto first = assigned_record(1, "0000:01:00.0");
+    const auto second = assigned_record(2, "0000:04:01.0");
+    step_record raised;
+    raised.planned = {"set_memlock", {{"pid", "77"}, {"size_bytes", "5"}}};
+    raised.prior_state = {{"soft_bytes", "1"}, {"hard_bytes", "2"}};
+    raised.state = step_state::applied;
+    first.steps.push_back(raised);
+    seen.assigned = {first, second};
+    detach_request request;
+    request.id = "nic0";
+    CHECK(kinds(plan_detach(request, first, seen)) == names{"device_del", "set_binding"});
+    const auto heirs = hand_over(first, seen);
+    REQUIRE(heirs.size() == 1);
+    seen.assigned = {heirs.front()};
+    const auto made = plan_detach(request, heirs.front(), seen);
+    CHECK(kinds(made) == names{"device_del", "set_binding", "set_memlock"});
+    CHECK(made.steps[2].arguments.at("soft_bytes") == "1");
+    // One that is on its way out cannot be an heir: its plan is made already.
+    seen.assigned = {first, second};
+    seen.open.emplace_back().releases = 2;
+    CHECK(hand_over(first, seen).empty());
+    CHECK(kinds(plan_detach(request, first, seen)).back() == "set_memlock");
+}
+
+TEST_CASE("an unfinished operation on a neighbour stands in the way") {
+    world w;
+    w.request.device = *parse_host_address("04:01.0");
+    w.request.with_group = true;
+    w.open.emplace_back().subject = {{"device", "0000:04:02.0"}};
+    CHECK(w.refused() == names{"operation_conflict"});
+    situation seen{w.host, w.guest, nullptr, "", {}, {}};
+    seen.open = w.open;
+    const auto record = assigned_record(9, "0000:04:01.0");
+    CHECK(plan_detach({}, record, seen).refusals.size() == 1);
+    CHECK(plan_release(record, seen).refusals.size() == 1);
 }
