@@ -42,6 +42,9 @@ struct operation_report {
     std::vector<error> refusals;
     plan planned;
     operation_record record;
+    std::vector<std::string>
+        seen;              ///< of a recover's dry run: what each step of `record` was found as
+    std::string would;     ///< and what would be done
     bool repeated = false; ///< an earlier operation of the same request id is reported
 };
 

@@ -92,6 +92,9 @@ command_result to_result(const operation_report& report, steady_clock::time_poin
         value["steps"] = record["steps"];
         value["error"] = record["error"];
         value["repeated"] = report.repeated;
+        if (!report.would.empty()) value["would"] = report.would;
+        for (std::size_t i = 0; i < report.seen.size(); ++i)
+            if (!report.seen[i].empty()) value["steps"][i]["seen"] = report.seen[i];
     } else {
         for (const auto& each : report.planned.steps)
             value["steps"].push_back({{"kind", each.kind},
@@ -116,6 +119,9 @@ std::string step_line(const json& step) {
         text += ": the guest has configured it";
     if (findings != step.end() && findings->value("guest", "") == "added")
         text += ": QEMU has it, the guest has not looked at it yet";
+    // Of a dry recover: what the journal says and what the world shows.
+    if (!text_at(step, "seen").empty())
+        return text + ": the journal says " + state + ", the world " + text_at(step, "seen") + "\n";
     if (state == "planned") return text + "\n";
     if (state != "applied") text += " [" + state + "]";
     return text + "  (" + format_duration(microseconds(step.value("duration_us", 0))) + ")\n";
@@ -238,7 +244,13 @@ std::string render_recover(const json& value, std::size_t width) {
     if (value["operations"].empty()) return "Nothing is unfinished.\n";
     std::string text;
     for (const auto& each : value["operations"]) {
-        text += text_at(each, "outcome") == "planned" ? headline(each) : "";
+        if (!text_at(each, "would").empty()) {
+            text += "operation " + text_at(each, "operation") + ", " + text_at(each, "kind") +
+                    ": would " + text_at(each, "would") + "\n";
+            for (const auto& step : each["steps"])
+                text += step_line(step);
+            continue;
+        }
         text += render_operation(each, width);
         if (each.contains("error") && !each["error"].is_null())
             text += "  " + escape_for_terminal(text_at(each["error"], "text")) + "\n";

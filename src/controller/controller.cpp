@@ -96,6 +96,7 @@ struct controller::implementation {
                                      operation_record record) const;
     awaitable<operation_report> go_on(journal& journal, operation_record record,
                                       detach_request request, bool dry_run);
+    awaitable<operation_report> preview(journal& journal, operation_record record);
     awaitable<operation_report> recover_one(journal& journal, operation_record record,
                                             bool dry_run);
     awaitable<operation_report> take_home(journal& journal, operation_record attached,
@@ -251,6 +252,23 @@ awaitable<result<void>> controller::implementation::take_all(leases& held, host_
                                        options.observer.stop_requested);
 }
 
+/// What would be done with an unfinished operation, and on what grounds. Changes nothing.
+awaitable<operation_report> controller::implementation::preview(journal& journal,
+                                                                operation_record record) {
+    process_reading nothing_more;
+    auto guest = guest_of(record, read_processes(files, nothing_more).qemus);
+    auto machine = operation_machine::resume(record);
+    operation_runner runner(options, files, journal, host);
+    operation_report report;
+    report.seen = co_await runner.look(machine, std::move(guest));
+    const auto& after = machine.record();
+    const bool back = after.state == operation_state::reverting;
+    report.would = back ? "undo what was done" : "go on";
+    if (after.ended == outcome::unknown) report.would = "wait: the world does not answer";
+    report.record = std::move(record);
+    co_return report;
+}
+
 /// A detach that was left open, with the patience of this one.
 awaitable<operation_report> controller::implementation::go_on(journal& journal,
                                                               operation_record record,
@@ -266,12 +284,13 @@ awaitable<operation_report>
 controller::implementation::recover_one(journal& journal, operation_record record, bool dry_run) {
     auto held = new_leases();
     auto taken = co_await take_all(held, vmplug::read_host(files), record);
-    if (taken.has_error() || dry_run) {
+    if (taken.has_error()) {
         operation_report report;
         report.record = std::move(record);
-        if (taken.has_error()) report.refusals.push_back(taken.error());
+        report.refusals.push_back(taken.error());
         co_return report;
     }
+    if (dry_run) co_return co_await preview(journal, std::move(record));
     // It may have been settled while we waited.
     auto now = journal.load(record.number);
     if (now.has_error()) co_return refusal(now.error());

@@ -51,6 +51,50 @@ run_observer operation_runner::observer() const {
     return watching;
 }
 
+namespace {
+
+std::string sight_name(presence seen) {
+    switch (seen) {
+    case presence::applied:
+        return "stands";
+    case presence::absent:
+        return "absent";
+    case presence::partial:
+        return "half done";
+    case presence::unknown:
+        break;
+    }
+    return "not known";
+}
+
+} // namespace
+
+awaitable<std::vector<std::string>> operation_runner::look(operation_machine& machine,
+                                                           guest_reference guest) {
+    std::unique_ptr<guest_link> link;
+    std::function<awaitable<result<guest_link*>>()> reach = [&] {
+        return reach_guest(guest, link);
+    };
+    step_context context{host_,
+                         std::move(reach),
+                         qemu_of(machine.record()),
+                         {},
+                         options_.observer.stop_requested,
+                         options_.host_deadline,
+                         options_.guest_deadline,
+                         options_.guest_deadline};
+    std::vector<std::string> sights(machine.record().steps.size());
+    for (auto now = machine.next(); now.kind == action_kind::probe; now = machine.next()) {
+        const auto& step = machine.record().steps[now.step];
+        const auto* kind = find_step_kind(step.planned.kind);
+        auto seen = presence::unknown;
+        if (kind) seen = co_await kind->probe(context, step.planned.arguments, step.prior_state);
+        sights[now.step] = sight_name(seen);
+        machine.probed(seen);
+    }
+    co_return sights;
+}
+
 awaitable<void> operation_runner::run(operation_machine& machine, guest_reference guest,
                                       std::unique_ptr<guest_link> link,
                                       std::chrono::milliseconds add_deadline) {

@@ -21,6 +21,12 @@ public:
                                      std::unique_ptr<guest_link> link,
                                      std::chrono::milliseconds add_deadline);
 
+    /// Lets the machine look at the world as far as it can without an act. Returns what each step
+    /// was found as: "stands", "absent", "half done", "not known"; empty for one that was not
+    /// looked at, because its record says enough.
+    boost::asio::awaitable<std::vector<std::string>> look(operation_machine& machine,
+                                                          guest_reference guest);
+
 private:
     boost::asio::awaitable<result<guest_link*>> reach_guest(const guest_reference& guest,
                                                             std::unique_ptr<guest_link>& link);

@@ -56,6 +56,58 @@ def kills_at_random_instants_strand_nothing():
     print(f"# {kills} kills in {cycles} cycles, 0 stranded", flush=True)
 
 
+def killed_at(calls, number, *arguments):
+    """Runs vmplug and kills it when it enters the given system call for the NUMBERth time. Returns whether
+    it came that far."""
+    run = subprocess.run(["strace", "-o", "/dev/null", "-e", f"trace={calls}",
+                          "-e", f"inject={calls}:signal=KILL:when={number}", VMPLUG, *arguments, "--json"],
+                         capture_output=True, timeout=120)
+    return run.returncode not in (0, 3, 4, 5)
+
+
+def kills_at_every_boundary_strand_nothing():
+    """Before each commit of the journal, before each child that writes to sysfs, and before each command
+    to QEMU."""
+    before, _ = home(FIRST)
+    boundaries = 0
+    for verb in (["attach", "web", FIRST, "--id", "nic0", "--wait-guest", "0s"],
+                 ["detach", "web", "nic0", "--timeout", "60s"]):
+        for calls in ("fdatasync", "clone,clone3,fork,vfork"):
+            for number in range(1, 40):
+                if verb[0] == "detach" and not guest_devices("web"):
+                    attached("web", FIRST, "--id", "nic0", "--wait-guest", "0s")
+                killed = killed_at(calls, number, *verb)
+                there = settle()
+                boundaries += killed
+                if there and verb[0] == "attach":
+                    detached("web", "nic0", "--timeout", "60s")
+                if not guest_devices("web"):
+                    expect(home(FIRST)[0] == before, f"{calls} {number}: {home(FIRST)[0]} instead of {before}")
+                if not killed:
+                    break
+    for name in guest_devices("web"):
+        detached("web", name, "--timeout", "60s")
+    print(f"# {boundaries} boundaries, 0 stranded", flush=True)
+    expect(boundaries >= 10, boundaries)
+
+
+def a_reset_completes_what_a_paused_guest_withheld():
+    before, _ = home(FIRST)
+    attached("web", FIRST, "--id", "nic0", "--wait-guest", "0s")
+    with Qmp(qmp_path("web")) as qmp:
+        qmp.call("stop")
+    expect(vmplug("detach", "web", "nic0", "--timeout", "1s").code == 5, "not pending")
+    # The clock of the host is stepped meanwhile: no deadline and no order depends on it.
+    now = time.time()
+    time.clock_settime(time.CLOCK_REALTIME, now - 86400)
+    with Qmp(qmp_path("web")) as qmp:
+        qmp.call("system_reset")
+        qmp.call("cont")
+    wait_until(lambda: vmplug("recover").code == 0 and not vmplug("list").json["assignments"], 120, "settled")
+    time.clock_settime(time.CLOCK_REALTIME, now)
+    expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
+
+
 def duplicate_descriptor(pid, link):
     """A descriptor of another process: the file stays open when that process closes its own."""
     directory = f"/proc/{pid}/fd"
@@ -144,8 +196,10 @@ def nothing_is_left_behind():
 start_guests("web")
 run_tests([
     kills_at_random_instants_strand_nothing,
+    kills_at_every_boundary_strand_nothing,
     a_blocked_unbind_is_stuck_and_ends_when_the_kernel_lets_go,
     a_full_state_directory_is_refused_before_anything_is_touched,
     two_that_hammer_the_same_devices_lose_nothing,
+    a_reset_completes_what_a_paused_guest_withheld,
     nothing_is_left_behind,
 ])

@@ -5,7 +5,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
-from lab_tool import (GUEST_RUN, Qmp, expect, finish, run_tests, start_vmplug, vmplug, wait_until)
+from lab_tool import (GUEST_RUN, VMPLUG, Qmp, expect, finish, run_tests, start_vmplug, vmplug, wait_until)
 
 DEVICES = "/sys/bus/pci/devices/0000:"
 FIRST, SECOND, LEFT, RIGHT = "01:00.0", "02:00.0", "04:01.0", "04:02.0"

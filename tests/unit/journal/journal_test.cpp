@@ -103,3 +103,34 @@ TEST_CASE("a damaged file and a directory that cannot be made are told apart") {
     CHECK(journal::open("/proc/nowhere").error().code == error_code::journal_unavailable);
     CHECK(journal::open_to_read(directory.path + "/none").value().load_open().value().empty());
 }
+
+TEST_CASE("a torn end of the journal loses the last save alone") {
+    const auto directory = "/tmp/vmplug-torn-" + std::to_string(::getpid());
+    const auto copy = directory + "-copy";
+    std::filesystem::remove_all(directory);
+    auto opened = journal::open(directory);
+    REQUIRE(opened.has_value());
+    operation_record record;
+    record.subject["device"] = "0000:01:00.0";
+    record.steps.resize(1);
+    REQUIRE(opened->save(record).has_value());
+    record.steps[0].state = step_state::begun;
+    REQUIRE(opened->save(record).has_value());
+    // As a power cut leaves it: the file as it is now, its last bytes never written.
+    const auto log_size = std::filesystem::file_size(directory + "/journal.db-wal");
+    for (const std::uintmax_t cut : {std::uintmax_t{1}, std::uintmax_t{100}, std::uintmax_t{5000}}) {
+        std::filesystem::remove_all(copy);
+        std::filesystem::create_directories(copy);
+        for (const char* name : {"/journal.db", "/journal.db-wal"})
+            std::filesystem::copy_file(directory + name, copy + name);
+        std::filesystem::resize_file(copy + "/journal.db-wal", log_size - cut);
+        auto torn = journal::open(copy);
+        REQUIRE(torn.has_value());
+        const auto open = torn->load_open();
+        REQUIRE(open.has_value());
+        REQUIRE(open->size() == 1);
+        CHECK(open->front().steps[0].state == step_state::planned);
+    }
+    std::filesystem::remove_all(directory);
+    std::filesystem::remove_all(copy);
+}
