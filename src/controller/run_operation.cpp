@@ -1,6 +1,7 @@
 #include "controller/run_operation.hpp"
 
 #include <chrono>
+#include <utility>
 
 namespace vmplug {
 namespace {
@@ -63,7 +64,10 @@ awaitable<void> revert(operation_machine& machine, step_context& context, std::s
         machine.reverted(unknown_kind(step));
         co_return;
     }
+    // The stop that was asked for is what is being done here: it does not cut the undo short.
+    auto stop_requested = std::exchange(context.stop_requested, nullptr);
     auto undone = co_await kind->revert(context, step.planned.arguments, step.prior_state);
+    context.stop_requested = std::move(stop_requested);
     machine.reverted(undone);
 }
 

@@ -1,5 +1,6 @@
 """The main job on a real kernel, IOMMU, QEMU and guest. Runs inside of the lab's virtual host."""
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -184,6 +185,16 @@ def the_same_request_key_attaches_once():
     detached("web", "one", "--timeout", "40s")
 
 
+def an_interrupt_undoes_what_was_done():
+    before, _ = home(FIRST)
+    run = start_vmplug("attach", "web", FIRST, "--id", "one", "--wait-guest", "30s")
+    wait_until(lambda: driver(FIRST) == "vfio-pci", 30, "bound")
+    run.send_signal(signal.SIGINT)
+    result = finish(run)
+    expect(result.code == 4 and result.error["code"] == "cancelled", result)
+    expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
+
+
 def a_killed_vmplug_is_recovered_from():
     before, _ = home(FIRST)
     run = start_vmplug("attach", "web", FIRST, "--id", "one", "--wait-guest", "0s")
@@ -261,6 +272,7 @@ run_tests([
     one_device_to_two_guests_at_once,
     two_devices_to_one_guest_take_different_ports,
     the_same_request_key_attaches_once,
+    an_interrupt_undoes_what_was_done,
     a_killed_vmplug_is_recovered_from,
     a_qemu_that_dies_meanwhile_leaves_the_host_as_it_was,
     a_dead_guest_gives_its_device_back,
