@@ -187,8 +187,8 @@ command_task run_bind(command_context& context, const invocation& asked) {
     if (name == "pci-stub") request.driver = assignment_driver::pci_assign;
     request.with_group = asked.has("--with-group");
     request.force = asked.has("--force");
-    auto report = co_await context.control.bind(asked.value("DEVICE"), std::move(request),
-                                                asked.has("--dry-run"));
+    auto report =
+        co_await context.control.bind(asked.value("DEVICE"), request, asked.has("--dry-run"));
     co_return to_result(report, begin);
 }
 

@@ -24,7 +24,7 @@ namespace {
 namespace asio = boost::asio;
 using std::chrono::milliseconds;
 
-constexpr std::size_t report_bytes_max = 128 * 1024;
+constexpr std::size_t report_bytes_max = 131072;
 
 /// What a child left behind.
 struct child_report {

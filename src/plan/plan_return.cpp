@@ -128,6 +128,7 @@ std::vector<operation_record> hand_over(const operation_record& attach, const si
     give(find_sharer(attach, seen), is_binding);
     give(find_limit_sharer(attach, seen), is_raised_limit);
     std::vector<operation_record> records;
+    records.reserve(heirs.size());
     for (auto& [number, heir] : heirs)
         records.push_back(std::move(heir));
     return records;

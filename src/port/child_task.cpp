@@ -87,6 +87,7 @@ result<child_task> start_read(const std::string& path) {
 
 result<child_task> start_program(const std::vector<std::string>& arguments) {
     std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
     for (const auto& each : arguments)
         argv.push_back(const_cast<char*>(each.c_str())); // execv does not write to them
     argv.push_back(nullptr);
