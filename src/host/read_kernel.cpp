@@ -31,8 +31,9 @@ std::vector<std::string> read_log_lines() {
         lines.emplace_back(text == line.npos ? line : line.substr(text + 2));
     }
     // "DMAR: IOMMU enabled" tells more than where a table lies.
-    std::ranges::stable_partition(
-        lines, [](const std::string& line) { return line.find("nabled") != std::string::npos; });
+    std::stable_partition(lines.begin(), lines.end(), [](const std::string& line) {
+        return line.find("nabled") != std::string::npos;
+    });
     return lines;
 }
 
