@@ -1,38 +1,42 @@
 #include "controller/step_kind.hpp"
 
-#include "controller/steps/confirm_guest.hpp"
-#include "controller/steps/device_add.hpp"
-#include "controller/steps/device_del.hpp"
-#include "controller/steps/load_module.hpp"
-#include "controller/steps/set_binding.hpp"
-#include "controller/steps/set_memlock.hpp"
+#include "controller/steps/steps.hpp"
 
 #include <algorithm>
 #include <array>
 
 namespace vmplug {
-namespace {
 
-const load_module_kind load_module;
-const set_binding_kind set_binding;
-const set_memlock_kind set_memlock;
-const device_add_kind device_add;
-const confirm_guest_kind confirm_guest;
-const device_del_kind device_del;
+using boost::asio::awaitable;
 
-constexpr std::array<const step_kind_handler*, 6> all{
-    &load_module, &set_binding, &set_memlock, &device_add, &confirm_guest, &device_del,
-};
+std::vector<std::string> step_kind_handler::manual_undo(const fields&, const fields&) const {
+    return {};
+}
 
-} // namespace
+awaitable<result<fields>> step_kind_handler::observe(step_context&, const fields&) const {
+    co_return fields{};
+}
+
+awaitable<presence> step_kind_handler::probe(step_context&, const fields&, const fields&) const {
+    co_return presence::absent;
+}
+
+awaitable<result<void>> step_kind_handler::revert(step_context&, const fields&,
+                                                  const fields&) const {
+    co_return result<void>{};
+}
 
 std::span<const step_kind_handler* const> step_kinds() {
+    static const std::array all{
+        &load_module_step(), &set_binding_step(),   &set_memlock_step(),
+        &device_add_step(),  &confirm_guest_step(), &device_del_step(),
+    };
     return all;
 }
 
 const step_kind_handler* find_step_kind(std::string_view name) {
-    const auto found =
-        std::ranges::find_if(all, [&](const auto* kind) { return kind->name() == name; });
+    const auto all = step_kinds();
+    const auto found = std::ranges::find(all, name, &step_kind_handler::name);
     return found == all.end() ? nullptr : *found;
 }
 

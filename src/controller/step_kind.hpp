@@ -36,6 +36,9 @@ struct step_context {
 
 /// One kind of step. All three acts are idempotent, so a crash between them does no harm, and
 /// `probe` reads the world anew each time.
+///
+/// What is not overridden is that of a step that leaves nothing to undo: it finds no prior state,
+/// never stands, and its revert does nothing.
 class step_kind_handler {
 public:
     template <class T>
@@ -50,10 +53,10 @@ public:
 
     /// Commands that undo it by hand, for an operation that is stuck.
     virtual std::vector<std::string> manual_undo(const fields& arguments,
-                                                 const fields& prior) const = 0;
+                                                 const fields& prior) const;
 
     /// Reads what the step will change.
-    virtual task<fields> observe(step_context& context, const fields& arguments) const = 0;
+    virtual task<fields> observe(step_context& context, const fields& arguments) const;
 
     /// Does it and verifies it; returns what it found.
     virtual task<fields> apply(step_context& context, const fields& arguments,
@@ -61,9 +64,9 @@ public:
 
     /// Whether the step stands, that is, whether there is anything to revert.
     virtual boost::asio::awaitable<presence> probe(step_context& context, const fields& arguments,
-                                                   const fields& prior) const = 0;
+                                                   const fields& prior) const;
     virtual task<void> revert(step_context& context, const fields& arguments,
-                              const fields& prior) const = 0;
+                              const fields& prior) const;
 };
 
 /// All kinds that there are; the fault matrix walks this list.

@@ -1,6 +1,5 @@
-#include "controller/steps/confirm_guest.hpp"
-
 #include "controller/steps/release_device.hpp"
+#include "controller/steps/steps.hpp"
 #include "controller/steps/wait.hpp"
 
 #include <vmplug/plan.hpp>
@@ -19,22 +18,22 @@ using std::chrono::steady_clock;
 constexpr milliseconds first_look_after{20};
 constexpr milliseconds longest_interval{250};
 
-} // namespace
+/// Watches a device that was just added: the guest configures it, or rejects it.
+///
+/// Arguments: `id`, `wait_ms`. Findings: `guest` = `configured` or `added`. It leaves nothing to
+/// undo.
+class confirm_guest_kind final : public step_kind_handler {
+public:
+    std::string_view name() const override { return step_kind::confirm_guest; }
+    std::string describe(const fields& arguments) const override;
+    task<fields> apply(step_context& context, const fields& arguments,
+                       const fields& prior) const override;
+};
 
-std::string_view confirm_guest_kind::name() const {
-    return step_kind::confirm_guest;
-}
+} // namespace
 
 std::string confirm_guest_kind::describe(const fields& arguments) const {
     return "wait up to " + field(arguments, "wait_ms") + " ms until the guest has configured it";
-}
-
-std::vector<std::string> confirm_guest_kind::manual_undo(const fields&, const fields&) const {
-    return {};
-}
-
-awaitable<result<fields>> confirm_guest_kind::observe(step_context&, const fields&) const {
-    co_return fields{};
 }
 
 awaitable<result<fields>> confirm_guest_kind::apply(step_context& context, const fields& arguments,
@@ -62,13 +61,9 @@ awaitable<result<fields>> confirm_guest_kind::apply(step_context& context, const
     }
 }
 
-awaitable<presence> confirm_guest_kind::probe(step_context&, const fields&, const fields&) const {
-    co_return presence::absent;
-}
-
-awaitable<result<void>> confirm_guest_kind::revert(step_context&, const fields&,
-                                                   const fields&) const {
-    co_return result<void>{};
+const step_kind_handler& confirm_guest_step() {
+    static const confirm_guest_kind kind;
+    return kind;
 }
 
 } // namespace vmplug

@@ -1,17 +1,33 @@
-#include "controller/steps/device_add.hpp"
-
 #include "controller/steps/release_device.hpp"
+#include "controller/steps/steps.hpp"
 #include "controller/steps/wait.hpp"
 
 #include <vmplug/plan.hpp>
 
 namespace vmplug {
+namespace {
 
 using boost::asio::awaitable;
 
-std::string_view device_add_kind::name() const {
-    return step_kind::device_add;
-}
+/// Adds the assigned device to the guest.
+///
+/// Arguments: `id`, `arguments` (the JSON object of device_add). Its undo asks the guest to let go
+/// and may therefore end as `unplug_pending`.
+class device_add_kind final : public step_kind_handler {
+public:
+    std::string_view name() const override { return step_kind::device_add; }
+    std::string describe(const fields& arguments) const override;
+    std::vector<std::string> manual_undo(const fields& arguments,
+                                         const fields& prior) const override;
+    task<fields> apply(step_context& context, const fields& arguments,
+                       const fields& prior) const override;
+    awaitable<presence> probe(step_context& context, const fields& arguments,
+                              const fields& prior) const override;
+    task<void> revert(step_context& context, const fields& arguments,
+                      const fields& prior) const override;
+};
+
+} // namespace
 
 std::string device_add_kind::describe(const fields& arguments) const {
     return "add it to the guest: device_add " + field(arguments, "arguments");
@@ -20,10 +36,6 @@ std::string device_add_kind::describe(const fields& arguments) const {
 std::vector<std::string> device_add_kind::manual_undo(const fields& arguments,
                                                       const fields&) const {
     return {"vmplug qmp VM device_del id=" + field(arguments, "id")};
-}
-
-awaitable<result<fields>> device_add_kind::observe(step_context&, const fields&) const {
-    co_return fields{};
 }
 
 awaitable<result<fields>> device_add_kind::apply(step_context& context, const fields& arguments,
@@ -46,6 +58,11 @@ awaitable<presence> device_add_kind::probe(step_context& context, const fields& 
 awaitable<result<void>> device_add_kind::revert(step_context& context, const fields& arguments,
                                                 const fields&) const {
     co_return co_await release_device(context, field(arguments, "id"), context.guest_deadline);
+}
+
+const step_kind_handler& device_add_step() {
+    static const device_add_kind kind;
+    return kind;
 }
 
 } // namespace vmplug

@@ -1,29 +1,32 @@
-#include "controller/steps/device_del.hpp"
-
 #include "controller/steps/release_device.hpp"
+#include "controller/steps/steps.hpp"
 #include "controller/steps/wait.hpp"
 
 #include <vmplug/plan.hpp>
 
 namespace vmplug {
+namespace {
 
 using boost::asio::awaitable;
 
-std::string_view device_del_kind::name() const {
-    return step_kind::device_del;
-}
+/// Takes a device from the guest: asks, and waits until it is gone.
+///
+/// Arguments: `id`, `wait_ms`. Fails with `unplug_pending` when the guest has not let go in time.
+class device_del_kind final : public step_kind_handler {
+public:
+    std::string_view name() const override { return step_kind::device_del; }
+    std::string describe(const fields& arguments) const override;
+    task<fields> apply(step_context& context, const fields& arguments,
+                       const fields& prior) const override;
+    awaitable<presence> probe(step_context& context, const fields& arguments,
+                              const fields& prior) const override;
+};
+
+} // namespace
 
 std::string device_del_kind::describe(const fields& arguments) const {
     return "ask the guest to let go of " + field(arguments, "id") + " and wait up to " +
            field(arguments, "wait_ms") + " ms until it has";
-}
-
-std::vector<std::string> device_del_kind::manual_undo(const fields&, const fields&) const {
-    return {};
-}
-
-awaitable<result<fields>> device_del_kind::observe(step_context&, const fields&) const {
-    co_return fields{};
 }
 
 awaitable<result<fields>> device_del_kind::apply(step_context& context, const fields& arguments,
@@ -41,9 +44,9 @@ awaitable<presence> device_del_kind::probe(step_context& context, const fields& 
     co_return *sight == guest_sight::gone ? presence::applied : presence::absent;
 }
 
-/// A device that the guest has let go of is not given back to it.
-awaitable<result<void>> device_del_kind::revert(step_context&, const fields&, const fields&) const {
-    co_return result<void>{};
+const step_kind_handler& device_del_step() {
+    static const device_del_kind kind;
+    return kind;
 }
 
 } // namespace vmplug

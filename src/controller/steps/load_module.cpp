@@ -1,27 +1,29 @@
-#include "controller/steps/load_module.hpp"
-
+#include "controller/steps/steps.hpp"
 #include "controller/steps/wait.hpp"
 
 #include <vmplug/plan.hpp>
 
 namespace vmplug {
+namespace {
 
 using boost::asio::awaitable;
 
-std::string_view load_module_kind::name() const {
-    return step_kind::load_module;
-}
+/// Loads the module of an assignment driver.
+///
+/// Arguments: `module`, `driver`. It leaves nothing to undo: by the time of an undo other processes
+/// may rely on the module, and a loaded module alone changes no device.
+class load_module_kind final : public step_kind_handler {
+public:
+    std::string_view name() const override { return step_kind::load_module; }
+    std::string describe(const fields& arguments) const override;
+    task<fields> apply(step_context& context, const fields& arguments,
+                       const fields& prior) const override;
+};
+
+} // namespace
 
 std::string load_module_kind::describe(const fields& arguments) const {
     return "load the kernel module " + field(arguments, "module");
-}
-
-std::vector<std::string> load_module_kind::manual_undo(const fields&, const fields&) const {
-    return {};
-}
-
-awaitable<result<fields>> load_module_kind::observe(step_context&, const fields&) const {
-    co_return fields{};
 }
 
 awaitable<result<fields>> load_module_kind::apply(step_context& context, const fields& arguments,
@@ -38,13 +40,9 @@ awaitable<result<fields>> load_module_kind::apply(step_context& context, const f
                     {}};
 }
 
-awaitable<presence> load_module_kind::probe(step_context&, const fields&, const fields&) const {
-    co_return presence::absent;
-}
-
-awaitable<result<void>> load_module_kind::revert(step_context&, const fields&,
-                                                 const fields&) const {
-    co_return result<void>{};
+const step_kind_handler& load_module_step() {
+    static const load_module_kind kind;
+    return kind;
 }
 
 } // namespace vmplug

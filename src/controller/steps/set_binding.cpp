@@ -1,5 +1,4 @@
-#include "controller/steps/set_binding.hpp"
-
+#include "controller/steps/steps.hpp"
 #include "controller/steps/wait.hpp"
 
 #include <vmplug/plan.hpp>
@@ -123,11 +122,26 @@ awaitable<result<void>> await_netdev(step_context& context, std::string device, 
     co_return error{error_code::bind_failed, path, "the network interface has not come back", {}};
 }
 
-} // namespace
+/// Moves one PCI function to a driver, with the driver_override that keeps it there.
+///
+/// Arguments: `device`, `driver` (empty: none), `driver_override` (empty: any), `netdev` (waited
+/// for; empty: none). Prior state: `driver`, `driver_override`, `netdev`.
+class set_binding_kind final : public step_kind_handler {
+public:
+    std::string_view name() const override { return step_kind::set_binding; }
+    std::string describe(const fields& arguments) const override;
+    std::vector<std::string> manual_undo(const fields& arguments,
+                                         const fields& prior) const override;
+    task<fields> observe(step_context& context, const fields& arguments) const override;
+    task<fields> apply(step_context& context, const fields& arguments,
+                       const fields& prior) const override;
+    awaitable<presence> probe(step_context& context, const fields& arguments,
+                              const fields& prior) const override;
+    task<void> revert(step_context& context, const fields& arguments,
+                      const fields& prior) const override;
+};
 
-std::string_view set_binding_kind::name() const {
-    return step_kind::set_binding;
-}
+} // namespace
 
 std::string set_binding_kind::describe(const fields& arguments) const {
     const auto& driver = field(arguments, "driver");
@@ -194,6 +208,11 @@ awaitable<result<void>> set_binding_kind::revert(step_context& context, const fi
     if (bound.has_error()) co_return bound;
     auto netdev = field(prior, "netdev");
     co_return co_await await_netdev(context, device, std::move(netdev));
+}
+
+const step_kind_handler& set_binding_step() {
+    static const set_binding_kind kind;
+    return kind;
 }
 
 } // namespace vmplug

@@ -1,5 +1,4 @@
-#include "controller/steps/set_memlock.hpp"
-
+#include "controller/steps/steps.hpp"
 #include "controller/steps/wait.hpp"
 
 #include <vmplug/plan.hpp>
@@ -28,11 +27,27 @@ host_control::memlock wanted_limits(const fields& arguments, const fields& prior
     return {std::max(before.soft_bytes, wanted), std::max(before.hard_bytes, wanted)};
 }
 
-} // namespace
+/// Raises QEMU's limit for locked memory, since VFIO locks all of the guest's RAM.
+///
+/// Arguments: `pid`, `start_time`, `boot_id`, and `size_bytes` (at least that much) or `soft_bytes`
+/// and `hard_bytes` (exactly that, when the device comes back). Prior state: `soft_bytes`,
+/// `hard_bytes`.
+class set_memlock_kind final : public step_kind_handler {
+public:
+    std::string_view name() const override { return step_kind::set_memlock; }
+    std::string describe(const fields& arguments) const override;
+    std::vector<std::string> manual_undo(const fields& arguments,
+                                         const fields& prior) const override;
+    task<fields> observe(step_context& context, const fields& arguments) const override;
+    task<fields> apply(step_context& context, const fields& arguments,
+                       const fields& prior) const override;
+    awaitable<presence> probe(step_context& context, const fields& arguments,
+                              const fields& prior) const override;
+    task<void> revert(step_context& context, const fields& arguments,
+                      const fields& prior) const override;
+};
 
-std::string_view set_memlock_kind::name() const {
-    return step_kind::set_memlock;
-}
+} // namespace
 
 std::string set_memlock_kind::describe(const fields& arguments) const {
     if (arguments.contains("soft_bytes"))
@@ -85,6 +100,11 @@ awaitable<result<void>> set_memlock_kind::revert(step_context& context, const fi
     const auto process = process_of(arguments);
     if (!context.host.is_alive(process)) co_return result<void>{};
     co_return context.host.set_memlock(process.pid, limits_of(prior));
+}
+
+const step_kind_handler& set_memlock_step() {
+    static const set_memlock_kind kind;
+    return kind;
 }
 
 } // namespace vmplug
