@@ -94,6 +94,9 @@ std::span<const error_entry> error_catalogue();
 const error_entry& explain(error_code code);
 std::string_view code_name(error_code code);
 
+/// The failure's own remedy, or the catalogue's.
+std::string remedy_of(const error& failure);
+
 /// Finds a row by its text form; nullptr when there is none.
 const error_entry* find_error(std::string_view name);
 

@@ -61,6 +61,10 @@ struct guest_facts {
     std::optional<device_model> vfio_pci;
     std::optional<device_model> pci_assign;
 
+    /// What VFIO locks: all of the RAM, and about 1 GiB for device memory, firmware and page
+    /// tables.
+    std::uint64_t locked_bytes() const { return ram_bytes + (std::uint64_t{1} << 30); }
+
     const guest_device* find_device(std::string_view qdev_id) const;
     const guest_port* find_port(std::string_view bus) const;
 };

@@ -49,7 +49,6 @@ struct qemu_process {
     std::string program; ///< path of the executable
     std::string machine; ///< -machine, as it was given
     std::vector<qemu_monitor> monitors;
-    std::vector<int> iommu_groups;        ///< VFIO groups that it has open
     std::vector<host_address> hosts;      ///< host= of its command line
     bool may_lock_memory = false;         ///< CAP_IPC_LOCK: no limit applies
     std::uint64_t memlock_soft_bytes = 0; ///< ~0: unlimited

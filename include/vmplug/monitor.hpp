@@ -111,6 +111,7 @@ public:
     /// Events from now on. Subscribe before sending what causes them.
     event_queue subscribe();
 
+    const std::string& address() const; ///< "qmp:/run/web.qmp"
     const std::string& version() const; ///< "7.2.22"
     bool is_open() const;
 

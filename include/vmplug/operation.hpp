@@ -16,6 +16,9 @@ namespace vmplug {
 /// sides, so that a record outlives the program that wrote it.
 using fields = std::map<std::string, std::string>;
 
+/// The value of a field, empty when it is missing.
+const std::string& field(const fields& values, const std::string& name);
+
 /// One act on the host or on the guest, as data. `kind` names its entry among the step kinds.
 struct step {
     std::string kind;
@@ -84,6 +87,9 @@ struct operation_record {
     std::int64_t releases = 0;    ///< of a detach: the attach whose device it takes back
     std::vector<step_record> steps;
 };
+
+/// The QEMU process that an operation is about, from its subject; pid 0 when it is not known.
+process_identity guest_process(const operation_record& record);
 
 std::string_view kind_name(operation_kind value);
 std::optional<operation_kind> parse_operation_kind(std::string_view name);

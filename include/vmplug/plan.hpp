@@ -59,6 +59,9 @@ struct plan {
     int forward_from = -1;
 };
 
+/// A record of what `planned` will do, as it is before it begins.
+operation_record make_record(operation_kind kind, const plan& planned);
+
 /// The names of the step kinds, as the journal keeps them.
 namespace step_kind {
 inline constexpr const char* load_module = "load_module";     ///< module

@@ -73,12 +73,11 @@ std::string exit_codes_text() {
            "5 the guest has not let go yet, 6 unknown, 7 stuck. `vmplug VERB --help` tells more.";
 }
 
-void take_values(const verb& row, const verb_values& values, invocation& into) {
+void take_values(const verb_values& values, invocation& into) {
     for (const auto& [name, texts] : values.texts)
         if (!texts.empty()) into.values[name] = texts;
     for (const auto& [name, set] : values.flags)
         if (set) into.values[name] = {};
-    (void)row;
 }
 
 /// The first word that is no option, if no verb has that name.
@@ -163,7 +162,7 @@ command_line parse_command_line(int argc, char** argv) {
     }
     const auto& [row, values] = commands.at(app.get_subcommands().front());
     parsed.asked = row;
-    take_values(*row, values, parsed.values);
+    take_values(values, parsed.values);
     return parsed;
 }
 

@@ -33,7 +33,7 @@ public:
 
     int run() {
         controller control(options_);
-        command_context context{control, options_, {}, [this] { return stop_; }};
+        command_context context{control, {}, [this] { return stop_; }};
         context.emit = [this](const nlohmann::json& value, const std::string& text) {
             if (!write_output(parsed_.json ? compact(value) : text)) stop_ = true;
         };
@@ -66,14 +66,12 @@ private:
         signals_.async_wait([this](boost::system::error_code aborted, int) {
             if (aborted) return;
             // Whatever changes nothing ends at once; an operation ends when it is safe.
-            const std::string name = parsed_.asked->name;
-            const bool careful = name == "attach" || name == "detach" || name == "recover" ||
-                                 name == "bind" || name == "release" || name == "events";
-            if (!careful) {
+            const auto ending = parsed_.asked->on_interrupt;
+            if (ending == interruption::ends_at_once) {
                 status_.clear();
                 std::_Exit(130);
             }
-            if (!stop_ && name != "events")
+            if (!stop_ && ending == interruption::ends_after_undo)
                 std::fputs("\nvmplug: stopping: what was done is undone first\n", stderr);
             stop_ = true;
             wait_for_signals();

@@ -22,8 +22,7 @@ public:
         failed_ = true;
     }
     void fail(const char* name, const error& failure) {
-        fail(name, failure.text,
-             failure.remedy.empty() ? std::string(explain(failure.code).remedy) : failure.remedy);
+        fail(name, failure.text, remedy_of(failure));
     }
     command_result result() {
         command_result made;
@@ -46,13 +45,6 @@ private:
     json rows_ = json::array();
     bool failed_ = false;
 };
-
-std::string join(const std::vector<std::string>& parts, const char* between) {
-    std::string text;
-    for (const auto& each : parts)
-        text += (text.empty() ? "" : between) + each;
-    return text;
-}
 
 void check_iommu(const iommu_evidence& iommu, check_rows& rows) {
     const auto log = iommu.log_lines.empty() ? std::string() : " (" + iommu.log_lines.front() + ")";
@@ -182,7 +174,7 @@ void check_device(const host_facts& host, const pci_function& function, check_ro
 
 void check_memory(const guest_view& view, check_rows& rows) {
     if (!view.process) return rows.warn("memory limit", "QEMU's process is not known");
-    const auto needed = view.facts.ram_bytes + (std::uint64_t{1} << 30);
+    const auto needed = view.facts.locked_bytes();
     const auto mib = [](std::uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; };
     if (view.process->may_lock_memory)
         rows.ok("memory limit", "QEMU may lock what it likes (CAP_IPC_LOCK)");

@@ -20,14 +20,6 @@ constexpr milliseconds call_deadline{30'000};
 constexpr milliseconds stop_interval{100};
 constexpr std::size_t nesting_max = 16;
 
-std::string join(const json& array, const char* between) {
-    std::string text;
-    for (const auto& each : array)
-        text += (text.empty() ? "" : between) +
-                (each.is_string() ? each.get<std::string>() : each.dump());
-    return text;
-}
-
 /// What a free monitor answers about its guest; a busy or silent one is reported as it is.
 boost::asio::awaitable<void> ask_state(command_context& context, json& guest) {
     std::string address;

@@ -91,13 +91,6 @@ std::string owner_text(const json& value) {
     return "vmplug";
 }
 
-std::string join(const json& array) {
-    std::string text;
-    for (const auto& each : array)
-        text += (text.empty() ? "" : ",") + each.get<std::string>();
-    return text;
-}
-
 std::string render_one(const json& device) {
     std::string text;
     const auto line = [&](const std::string& label, const std::string& value) {
@@ -107,14 +100,14 @@ std::string render_one(const json& device) {
     line("name       ", text_at(device, "name") + " [" + text_at(device, "ids") + "]");
     line("class      ", text_at(device, "class"));
     line("driver     ", text_at(device, "driver"));
-    line("netdev     ", join(device["netdevs"]));
+    line("netdev     ", join(device["netdevs"], ","));
     line("group      ", text_at(device, "iommu_group"));
     for (const auto& member : device["group"])
         line("           ", text_at(member, "address") + ": " + text_at(member, "reason") +
                                 (member.value("viable", false) ? "" : " (stands in the way)"));
     for (const auto& use : device["critical"])
         line("critical   ", use.get<std::string>());
-    line("VFs        ", join(device["virtual_functions"]));
+    line("VFs        ", join(device["virtual_functions"], ","));
     line("owner      ", owner_text(device["owner"]));
     line("assignable ",
          device.value("assignable", false) ? "yes" : "no: " + text_at(device, "why_not"));
@@ -154,7 +147,7 @@ std::string render_devices(const json& value, std::size_t width) {
     for (const auto& device : value["devices"]) {
         const auto name = text_at(device, "name");
         table.add({text_at(device, "address"), text_at(device, "ids"), text_at(device, "driver"),
-                   join(device["netdevs"]), text_at(device, "iommu_group"),
+                   join(device["netdevs"], ","), text_at(device, "iommu_group"),
                    owner_text(device["owner"]), device.value("assignable", false) ? "yes" : "no",
                    device.value("assignable", false)
                        ? name

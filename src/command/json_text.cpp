@@ -15,12 +15,10 @@ constexpr std::size_t text_length_max = 2000;
 } // namespace
 
 json to_json(const error& failure) {
-    const auto& remedy =
-        failure.remedy.empty() ? std::string(explain(failure.code).remedy) : failure.remedy;
     return {{"code", code_name(failure.code)},
             {"where", failure.where.substr(0, where_length_max)},
             {"text", failure.text.substr(0, text_length_max)},
-            {"remedy", remedy}};
+            {"remedy", remedy_of(failure)}};
 }
 
 json to_json(const step_record& step) {
@@ -103,6 +101,14 @@ std::string text_at(const json& value, const char* key) {
     const auto found = value.is_object() ? value.find(key) : value.end();
     if (found == value.end() || found->is_null()) return {};
     return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+std::string join(const json& array, const char* between) {
+    std::string text;
+    for (const auto& each : array)
+        text += (text.empty() ? "" : between) +
+                (each.is_string() ? each.get<std::string>() : each.dump());
+    return text;
 }
 
 } // namespace vmplug

@@ -45,7 +45,6 @@ struct invocation {
 /// What a handler works with.
 struct command_context {
     controller& control;
-    controller_options options;
 
     /// Takes what comes bit by bit (events): an object for JSON output and a line for people.
     std::function<void(const nlohmann::json&, const std::string&)> emit;
@@ -57,6 +56,13 @@ struct command_result {
     nlohmann::json value;
     int exit_code = 0;
     bool streamed = false; ///< everything went through `emit`: nothing is left to print
+};
+
+/// What Ctrl-C does to a running verb.
+enum class interruption {
+    ends_at_once,    ///< nothing changes in it
+    ends_after_undo, ///< an operation: what was done is undone first
+    ends_stream,     ///< what was printed so far is the answer
 };
 
 /// One row of the table: a verb with everything that help, completion, the man page and a daemon
@@ -71,6 +77,7 @@ struct verb {
     boost::asio::awaitable<command_result> (*run)(command_context&, const invocation&);
     /// Text for people. `width` is the terminal's, 0 where there is none.
     std::string (*render)(const nlohmann::json& value, std::size_t width);
+    interruption on_interrupt = interruption::ends_at_once;
 };
 
 std::span<const verb> verbs();

@@ -1,16 +1,12 @@
 #include "controller/guest_access.hpp"
 
+#include "controller/qmp_guest_link.hpp"
 #include "host/read_processes.hpp"
 
 #include <algorithm>
 
 namespace vmplug {
 namespace {
-
-bool is_address(std::string_view text) {
-    return text.find('/') != text.npos || text.starts_with("qmp:") || text.starts_with("tcp:") ||
-           text.starts_with("hmp:");
-}
 
 result<guest_reference> find_by_address(const std::vector<qemu_process>& qemus,
                                         std::string_view text) {
@@ -45,8 +41,19 @@ std::string guest_reference::name() const {
     return text;
 }
 
+std::string guest_reference::lease_key() const {
+    if (!process) return "monitor-" + monitors.front();
+    return "guest-" + std::to_string(process->identity.pid) + "-" +
+           std::to_string(process->identity.start_time);
+}
+
+bool is_monitor_address(std::string_view text) {
+    return text.find('/') != text.npos || text.starts_with("qmp:") || text.starts_with("tcp:") ||
+           text.starts_with("hmp:");
+}
+
 result<guest_reference> find_guest(const std::vector<qemu_process>& qemus, std::string_view text) {
-    if (is_address(text)) return find_by_address(qemus, text);
+    if (is_monitor_address(text)) return find_by_address(qemus, text);
     host_facts host;
     host.qemus = qemus;
     const auto found = find_vm(host, text);
@@ -66,6 +73,21 @@ result<guest_reference> find_guest(const std::vector<qemu_process>& qemus, std::
     return guest;
 }
 
+guest_reference guest_of(const operation_record& record, const std::vector<qemu_process>& qemus) {
+    guest_reference guest;
+    guest.text = field(record.subject, "guest");
+    const auto identity = guest_process(record);
+    const auto found = std::ranges::find(qemus, identity, &qemu_process::identity);
+    if (found != qemus.end()) guest.process = *found;
+    guest.monitors.push_back(field(record.subject, "monitor"));
+    if (!guest.process) return guest;
+    for (const auto& monitor : guest.process->monitors)
+        if (monitor.speaks == qemu_monitor::protocol::qmp &&
+            monitor.address != guest.monitors.front())
+            guest.monitors.push_back(monitor.address);
+    return guest;
+}
+
 boost::asio::awaitable<result<std::unique_ptr<monitor>>>
 connect_monitor(const file_tree& files, guest_reference guest, monitor_options options) {
     error last{error_code::no_monitor, guest.name(), "there is no monitor to connect to", {}};
@@ -80,6 +102,16 @@ connect_monitor(const file_tree& files, guest_reference guest, monitor_options o
         last = name_holder(files, guest.monitors[i], connected.error());
     }
     co_return last;
+}
+
+boost::asio::awaitable<result<std::unique_ptr<guest_link>>>
+connect_guest(const file_tree& files, guest_reference guest,
+              std::chrono::milliseconds greeting_deadline) {
+    monitor_options options;
+    options.greeting_deadline = greeting_deadline;
+    auto connected = co_await connect_monitor(files, std::move(guest), options);
+    if (connected.has_error()) co_return connected.error();
+    co_return std::make_unique<qmp_guest_link>(std::move(*connected));
 }
 
 } // namespace vmplug

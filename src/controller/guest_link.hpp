@@ -43,6 +43,9 @@ public:
     /// `most` has passed; the caller looks again.
     virtual boost::asio::awaitable<void> wait_for_change(std::string qdev_id, duration most) = 0;
 
+    /// Of the monitor that answers.
+    virtual std::string address() const = 0;
+
     /// False when the connection is lost: a new link is needed.
     virtual bool is_open() const = 0;
 };

@@ -27,10 +27,11 @@ result<void> leases::take_device(const host_facts& host, const host_address& dev
     return {};
 }
 
-boost::asio::awaitable<result<void>> leases::take_guest(std::string name, std::string key,
+boost::asio::awaitable<result<void>> leases::take_guest(guest_reference guest,
                                                         std::chrono::milliseconds most,
                                                         std::function<bool()> stop_requested) {
     const auto end = std::chrono::steady_clock::now() + most;
+    const auto key = guest.lease_key();
     std::string other;
     for (;;) {
         auto lock = file_lock::try_lock(directory_, key, holder_, other);
@@ -41,17 +42,11 @@ boost::asio::awaitable<result<void>> leases::take_guest(std::string name, std::s
         }
         const bool stopped = stop_requested && stop_requested();
         if (stopped || std::chrono::steady_clock::now() >= end)
-            co_return error{error_code::guest_not_ready, name,
+            co_return error{error_code::guest_not_ready, guest.name(),
                             "another operation works on this guest: " + other,
                             "repeat when it has ended, or with a longer --timeout"};
         co_await pause_for(turn_interval);
     }
-}
-
-std::string guest_lease_key(const qemu_process* process, const std::string& monitor) {
-    if (!process) return "monitor-" + monitor;
-    return "guest-" + std::to_string(process->identity.pid) + "-" +
-           std::to_string(process->identity.start_time);
 }
 
 } // namespace vmplug

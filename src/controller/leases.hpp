@@ -1,5 +1,6 @@
 #pragma once
 
+#include "controller/guest_access.hpp"
 #include "port/file_lock.hpp"
 
 #include <vmplug/host_facts.hpp>
@@ -29,7 +30,7 @@ public:
 
     /// Waits for its turn. Errors: `timed_out` is never returned; `guest_not_ready` naming the
     /// holder when `most` has passed.
-    boost::asio::awaitable<result<void>> take_guest(std::string name, std::string key,
+    boost::asio::awaitable<result<void>> take_guest(guest_reference guest,
                                                     std::chrono::milliseconds most,
                                                     std::function<bool()> stop_requested);
 
@@ -38,8 +39,5 @@ private:
     std::string holder_;
     std::vector<file_lock> held_;
 };
-
-/// The lease's key of a guest: its process, or its monitor when that is not known.
-std::string guest_lease_key(const qemu_process* process, const std::string& monitor);
 
 } // namespace vmplug

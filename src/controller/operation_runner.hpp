@@ -38,10 +38,4 @@ private:
     host_control& host_;
 };
 
-/// The QEMU that an operation began with, from its subject.
-process_identity qemu_of(const operation_record& record);
-
-/// How to reach the guest of an earlier operation: by its process where it still runs.
-guest_reference guest_of(const operation_record& record, const std::vector<qemu_process>& qemus);
-
 } // namespace vmplug

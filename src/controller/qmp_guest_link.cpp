@@ -31,6 +31,10 @@ bool concerns(const monitor_event& event, const std::string& qdev_id) {
 qmp_guest_link::qmp_guest_link(std::unique_ptr<monitor> connection)
     : monitor_(std::move(connection)), events_(monitor_->subscribe()) {}
 
+std::string qmp_guest_link::address() const {
+    return monitor_->address();
+}
+
 awaitable<result<guest_facts>> qmp_guest_link::survey(duration deadline) {
     guest_survey asking(monitor_->version());
     for (auto batch = asking.next(); !batch.empty(); batch = asking.next()) {

@@ -18,9 +18,8 @@ public:
     task<void> device_del(std::string qdev_id, duration deadline) override;
     task<guest_sight> look(std::string qdev_id, duration deadline) override;
     boost::asio::awaitable<void> wait_for_change(std::string qdev_id, duration most) override;
+    std::string address() const override;
     bool is_open() const override { return monitor_->is_open(); }
-
-    monitor& connection() { return *monitor_; }
 
 private:
     std::unique_ptr<monitor> monitor_;

@@ -51,7 +51,7 @@ awaitable<void> probe(operation_machine& machine, step_context& context, std::si
     const auto& step = machine.record().steps[i];
     const auto* kind = find_step_kind(step.planned.kind);
     if (!kind) {
-        machine.probed(presence::unknown);
+        machine.probed(unknown_kind(step));
         co_return;
     }
     machine.probed(co_await kind->probe(context, step.planned.arguments, step.prior_state));

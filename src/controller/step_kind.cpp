@@ -17,7 +17,8 @@ awaitable<result<fields>> step_kind_handler::observe(step_context&, const fields
     co_return fields{};
 }
 
-awaitable<presence> step_kind_handler::probe(step_context&, const fields&, const fields&) const {
+awaitable<result<presence>> step_kind_handler::probe(step_context&, const fields&,
+                                                     const fields&) const {
     co_return presence::absent;
 }
 

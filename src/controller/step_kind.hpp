@@ -4,7 +4,6 @@
 #include "controller/host_control.hpp"
 #include "journal/operation_machine.hpp"
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
 #include <functional>
@@ -62,9 +61,10 @@ public:
     virtual task<fields> apply(step_context& context, const fields& arguments,
                                const fields& prior) const = 0;
 
-    /// Whether the step stands, that is, whether there is anything to revert.
-    virtual boost::asio::awaitable<presence> probe(step_context& context, const fields& arguments,
-                                                   const fields& prior) const;
+    /// Whether the step stands, that is, whether there is anything to revert. Errors: why that
+    /// cannot be found out now.
+    virtual task<presence> probe(step_context& context, const fields& arguments,
+                                 const fields& prior) const;
     virtual task<void> revert(step_context& context, const fields& arguments,
                               const fields& prior) const;
 };

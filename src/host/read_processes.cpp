@@ -67,6 +67,20 @@ std::optional<int> vfio_group(const file_tree& files, const std::string& link) {
     return number >= 0 ? std::optional(number) : std::nullopt;
 }
 
+template <class Visit>
+void for_each_process(const file_tree& files, Visit visit) {
+    for (const auto& name : files.list("/proc"))
+        if (const auto pid = parse_pid(name)) visit(*pid);
+}
+
+/// Calls `visit` with what each descriptor of a process refers to.
+template <class Visit>
+void for_each_open_file(const file_tree& files, std::int32_t pid, Visit visit) {
+    const auto directory = process_path(pid) + "/fd";
+    for (const auto& name : files.list(directory))
+        if (const auto link = files.read_link(directory + "/" + name)) visit(*link);
+}
+
 bool is_qemu(const std::string& comm) {
     return comm.starts_with("qemu") || comm == "kvm";
 }
@@ -105,11 +119,10 @@ public:
     walk(const file_tree& files, process_survey& found) : files_(files), found_(found) {}
 
     void visit(std::int32_t pid, bool group_users) {
-        const bool qemu = is_qemu(files_.read_line(process_path(pid) + "/comm"));
-        const auto groups = qemu || group_users ? open_groups(pid) : std::vector<int>();
-        for (const int group : groups)
-            found_.group_users[group].push_back({pid, read_command(files_, pid)});
-        if (qemu) read_qemu(pid, groups);
+        if (group_users)
+            for (const int group : open_groups(pid))
+                found_.group_users[group].push_back({pid, read_command(files_, pid)});
+        if (is_qemu(files_.read_line(process_path(pid) + "/comm"))) read_qemu(pid);
     }
 
     /// Who is connected: the peers of accepted sockets, looked for among all processes' files.
@@ -122,8 +135,7 @@ public:
                         socket.path == monitor.address.substr(4))
                         wanted[socket.peer] = &monitor;
         if (wanted.empty()) return;
-        for (const auto& name : files_.list("/proc"))
-            if (const auto pid = parse_pid(name)) match_clients(*pid, wanted);
+        for_each_process(files_, [&](std::int32_t pid) { match_clients(pid, wanted); });
     }
 
 private:
@@ -133,13 +145,12 @@ private:
         return *sockets_;
     }
 
-    std::vector<int> open_groups(std::int32_t pid) const {
+    std::set<int> open_groups(std::int32_t pid) const {
         std::set<int> groups;
-        const auto path = process_path(pid) + "/fd";
-        for (const auto& name : files_.list(path))
-            if (const auto link = files_.read_link(path + "/" + name))
-                if (const auto group = vfio_group(files_, *link)) groups.insert(*group);
-        return {groups.begin(), groups.end()};
+        for_each_open_file(files_, pid, [&](const std::string& link) {
+            if (const auto group = vfio_group(files_, link)) groups.insert(*group);
+        });
+        return groups;
     }
 
     std::string socket_path(std::int32_t pid, int descriptor) const {
@@ -149,14 +160,13 @@ private:
         return inode == 0 || found == sockets().end() ? std::string() : found->path;
     }
 
-    void read_qemu(std::int32_t pid, const std::vector<int>& groups) {
+    void read_qemu(std::int32_t pid) {
         const auto text = files_.read(process_path(pid) + "/cmdline");
         const auto identity = read_identity(files_, pid);
         if (text.has_error() || text->empty() || !identity) return;
         qemu_process process;
         process.identity = *identity;
         process.program = files_.read_link(process_path(pid) + "/exe").value_or("");
-        process.iommu_groups = groups;
         const auto directory = files_.read_link(process_path(pid) + "/cwd").value_or("");
         parse_qemu_command_line(
             split_arguments(*text), directory,
@@ -167,14 +177,12 @@ private:
     }
 
     void match_clients(std::int32_t pid, const std::map<std::uint32_t, qemu_monitor*>& wanted) {
-        const auto path = process_path(pid) + "/fd";
-        for (const auto& name : files_.list(path)) {
-            const auto link = files_.read_link(path + "/" + name);
-            const auto monitor = link ? wanted.find(socket_inode(*link)) : wanted.end();
-            if (monitor == wanted.end()) continue;
+        for_each_open_file(files_, pid, [&](const std::string& link) {
+            const auto monitor = wanted.find(socket_inode(link));
+            if (monitor == wanted.end()) return;
             monitor->second->held_by = pid;
             monitor->second->holder = read_command(files_, pid);
-        }
+        });
     }
 
     const file_tree& files_;
@@ -214,27 +222,22 @@ process_survey read_processes(const file_tree& files, process_reading wanted) {
         std::ranges::any_of(nodes, [](const auto& name) { return name != "vfio"; });
     wanted.group_users = wanted.group_users && any_group;
     walk walking(files, found);
-    for (const auto& name : files.list("/proc"))
-        if (const auto pid = parse_pid(name)) walking.visit(*pid, wanted.group_users);
+    for_each_process(files, [&](std::int32_t pid) { walking.visit(pid, wanted.group_users); });
     if (wanted.monitor_clients) walking.find_clients();
     return found;
 }
 
 std::string describe_device_users(const file_tree& files) {
     std::string users;
-    for (const auto& name : files.list("/proc")) {
-        const auto pid = parse_pid(name);
-        if (!pid) continue;
-        const auto directory = process_path(*pid) + "/fd";
-        const auto entries = files.list(directory);
-        const bool holds = std::ranges::any_of(entries, [&](const auto& entry) {
-            return files.read_link(directory + "/" + entry).value_or("") ==
-                   "anon_inode:[vfio-device]";
+    for_each_process(files, [&](std::int32_t pid) {
+        bool holds = false;
+        for_each_open_file(files, pid, [&](const std::string& link) {
+            holds = holds || link == "anon_inode:[vfio-device]";
         });
         if (holds)
-            users += (users.empty() ? "" : ", ") + name + " (" +
-                     read_command(files, *pid).substr(0, 80) + ")";
-    }
+            users += (users.empty() ? "" : ", ") + std::to_string(pid) + " (" +
+                     read_command(files, pid).substr(0, 80) + ")";
+    });
     return users;
 }
 
@@ -242,16 +245,15 @@ std::int32_t find_socket_client(const file_tree& files, const std::string& path)
     std::set<std::uint32_t> peers;
     for (const auto& socket : read_unix_sockets())
         if (!socket.listening && socket.peer != 0 && socket.path == path) peers.insert(socket.peer);
-    if (peers.empty()) return 0;
-    for (const auto& name : files.list("/proc")) {
-        const auto pid = parse_pid(name);
-        if (!pid || *pid == ::getpid()) continue;
-        const auto directory = process_path(*pid) + "/fd";
-        for (const auto& entry : files.list(directory))
-            if (const auto link = files.read_link(directory + "/" + entry))
-                if (peers.contains(socket_inode(*link))) return *pid;
-    }
-    return 0;
+    std::int32_t client = 0;
+    if (peers.empty()) return client;
+    for_each_process(files, [&](std::int32_t pid) {
+        if (pid == ::getpid() || client != 0) return;
+        for_each_open_file(files, pid, [&](const std::string& link) {
+            if (peers.contains(socket_inode(link))) client = pid;
+        });
+    });
+    return client;
 }
 
 } // namespace vmplug

@@ -17,9 +17,8 @@ outcome open_verdict(const error& failure) {
     return outcome::stuck;
 }
 
-/// When nothing can be seen: the kernel that hangs in a write is known to be the reason.
-outcome blind_verdict(const error& failure) {
-    return failure.code == error_code::host_stuck ? outcome::stuck : outcome::unknown;
+bool hangs(const error& failure) {
+    return failure.code == error_code::host_stuck;
 }
 
 } // namespace
@@ -112,22 +111,28 @@ void operation_machine::step_done() {
         next_ = {action_kind::observe, position_};
 }
 
-void operation_machine::probed(presence seen) {
+/// Nothing can be seen: a kernel that hangs in the write, or in the reading, is known to be the
+/// reason.
+void operation_machine::probed_blindly(const error& why, const error& blindness) {
+    leave_open(hangs(why) || hangs(blindness) ? outcome::stuck : outcome::unknown, why);
+}
+
+void operation_machine::probed(const result<presence>& seen) {
     if (resuming_) return probed_at_resume(seen);
     const error why = step_failure_.value_or(error{
         error_code::internal, current().planned.kind, "it was undone, but it still stands", {}});
+    if (seen.has_error()) return probed_blindly(why, seen.error());
     if (record_.state == operation_state::reverting) {
-        if (seen == presence::absent) return step_absent();
-        return leave_open(seen == presence::unknown ? blind_verdict(why) : open_verdict(why), why);
+        return *seen == presence::absent ? step_absent() : leave_open(open_verdict(why), why);
     }
-    if (seen == presence::unknown) return leave_open(blind_verdict(why), why);
-    if (seen == presence::applied && is_open_question(why)) return step_done();
-    if (seen == presence::absent) current().state = step_state::reverted;
+    if (*seen == presence::applied && is_open_question(why)) return step_done();
+    if (*seen == presence::absent) current().state = step_state::reverted;
     begin_reverting(why);
 }
 
-void operation_machine::probed_at_resume(presence seen) {
-    switch (seen) {
+void operation_machine::probed_at_resume(const result<presence>& seen) {
+    if (seen.has_error()) return probed_blindly(seen.error(), seen.error());
+    switch (*seen) {
     case presence::applied:
         current().state = step_state::applied;
         break;
@@ -138,11 +143,6 @@ void operation_machine::probed_at_resume(presence seen) {
     // It stays begun: going forward repeats it, going back reverts it.
     case presence::partial:
         return choose_direction();
-    case presence::unknown:
-        return leave_open(outcome::unknown, {error_code::timed_out,
-                                             current().planned.kind,
-                                             "whether this step was done cannot be found out now",
-                                             {}});
     }
     settle_begun_steps();
 }

@@ -26,7 +26,6 @@ enum class presence {
     applied, ///< the world is as the step leaves it
     absent,  ///< the world is as it was before the step
     partial, ///< something between: it can be reverted
-    unknown, ///< the world did not answer
 };
 
 /// Decides the order of an operation: which step is observed, made durable, applied, probed or
@@ -36,8 +35,8 @@ enum class presence {
 /// - A step's prior state is durable before the step is applied (the `save` before each `apply`,
 ///   which also carries the result of the step before: one commit for each step).
 /// - A failed step is probed, never guessed at. An answer that was lost is a success when the probe
-///   finds the step applied, and `unknown` when the probe finds nothing out: then the operation
-///   stays open and nothing is undone.
+///   finds the step applied. When the probe finds nothing out, the operation stays open and nothing
+///   is undone: it is `stuck` when the kernel is what does not answer, else `unknown`.
 /// - Reverting goes backwards, and each revert is verified by a probe.
 /// - Every ending is durable before `finish`.
 ///
@@ -55,7 +54,9 @@ public:
     void observed(result<fields> prior);
     void saved(const result<void>& saving);
     void applied(const result<void>& done);
-    void probed(presence seen);
+
+    /// Errors: why nothing can be found out now.
+    void probed(const result<presence>& seen);
     void reverted(const result<void>& undone);
 
     const operation_record& record() const { return record_; }
@@ -66,7 +67,8 @@ public:
 
 private:
     step_record& current() { return record_.steps[position_]; }
-    void probed_at_resume(presence seen);
+    void probed_at_resume(const result<presence>& seen);
+    void probed_blindly(const error& why, const error& blindness);
     void step_done();
     void step_absent();
     void begin_reverting(error why);

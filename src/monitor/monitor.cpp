@@ -313,6 +313,10 @@ event_queue monitor::subscribe() {
     return event_queue(std::move(state));
 }
 
+const std::string& monitor::address() const {
+    return connection_->address;
+}
+
 const std::string& monitor::version() const {
     return connection_->version;
 }

@@ -8,11 +8,6 @@ namespace {
 
 constexpr std::size_t id_length_max = 127;
 
-std::string subject(const operation_record& record, const char* key) {
-    const auto found = record.subject.find(key);
-    return found == record.subject.end() ? std::string() : found->second;
-}
-
 /// QEMU's own rule for ids (id_wellformed).
 bool is_well_formed(const std::string& id) {
     if (id.empty() || id.size() > id_length_max) return false;
@@ -40,7 +35,7 @@ void check_id(const situation& seen, attach_choice& choice) {
 /// A port that an unsettled operation has taken, although QEMU does not show it occupied.
 bool is_reserved(const situation& seen, const std::string& bus) {
     return std::ranges::any_of(seen.open, [&](const operation_record& record) {
-        return is_same_guest(record, seen) && subject(record, "port") == bus;
+        return is_same_guest(record, seen) && field(record.subject, "port") == bus;
     });
 }
 
@@ -110,11 +105,8 @@ void choose_model(const attach_request& request, const situation& seen, attach_c
 } // namespace
 
 bool is_same_guest(const operation_record& record, const situation& seen) {
-    if (!seen.qemu) return subject(record, "monitor") == seen.monitor;
-    const auto& identity = seen.qemu->identity;
-    return subject(record, "guest_pid") == std::to_string(identity.pid) &&
-           subject(record, "guest_start") == std::to_string(identity.start_time) &&
-           subject(record, "boot_id") == identity.boot_id;
+    if (!seen.qemu) return field(record.subject, "monitor") == seen.monitor;
+    return guest_process(record) == seen.qemu->identity;
 }
 
 void check_guest(const attach_request& request, const situation& seen, attach_choice& choice) {

@@ -5,11 +5,6 @@
 namespace vmplug {
 namespace {
 
-std::string subject(const operation_record& record, const char* key) {
-    const auto found = record.subject.find(key);
-    return found == record.subject.end() ? std::string() : found->second;
-}
-
 std::string join(const std::vector<std::string>& parts) {
     std::string text;
     for (const auto& each : parts)
@@ -83,10 +78,10 @@ void check_owner(const situation& seen, const pci_function& function, attach_cho
             return refuse(choice, error_code::device_assigned, function.address,
                           "this guest has it already, as " + present.qdev_id);
     for (const auto& record : seen.assigned)
-        if (record.kind == operation_kind::attach && subject(record, "device") == device)
+        if (record.kind == operation_kind::attach && field(record.subject, "device") == device)
             return refuse(choice, error_code::device_assigned, function.address,
-                          "it is assigned to " + subject(record, "guest") + " as " +
-                              subject(record, "id") + " (operation " +
+                          "it is assigned to " + field(record.subject, "guest") + " as " +
+                              field(record.subject, "id") + " (operation " +
                               std::to_string(record.number) + ")");
     check_group_users(seen, function, choice);
 }
@@ -98,8 +93,8 @@ void check_open_operations(const situation& seen, const pci_function& function,
     if (const auto* record = find_unsettled(seen, format_address(function.address)))
         refuse(choice, error_code::operation_conflict, function.address,
                "operation " + std::to_string(record->number) + " (" +
-                   std::string(kind_name(record->kind)) + " of " + subject(*record, "device") +
-                   ") is not settled");
+                   std::string(kind_name(record->kind)) + " of " +
+                   field(record->subject, "device") + ") is not settled");
 }
 
 void check_driver(const situation& seen, const pci_function& function, attach_choice& choice) {

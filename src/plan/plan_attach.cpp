@@ -8,9 +8,6 @@
 namespace vmplug {
 namespace {
 
-/// What VFIO locks beside the guest's RAM: device memory, firmware, page tables.
-constexpr std::uint64_t memlock_overhead_bytes = std::uint64_t{1} << 30;
-
 step bind_step(const pci_function& function, const std::string& driver) {
     return {step_kind::set_binding,
             {{"device", format_address(function.address)},
@@ -24,7 +21,7 @@ std::optional<step> memlock_step(const situation& seen, attach_choice& choice) {
         choice.notes.push_back("QEMU's process is not known: its memlock limit is not looked at");
         return std::nullopt;
     }
-    const auto needed = seen.guest.ram_bytes + memlock_overhead_bytes;
+    const auto needed = seen.guest.locked_bytes();
     if (seen.qemu->may_lock_memory || seen.qemu->memlock_soft_bytes >= needed) return std::nullopt;
     return step{step_kind::set_memlock,
                 {{"pid", std::to_string(seen.qemu->identity.pid)},

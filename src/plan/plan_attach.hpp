@@ -10,9 +10,9 @@ namespace vmplug {
 
 /// Everything that planning looks at, read before anything is decided.
 struct situation {
-    const host_facts& host;
-    const guest_facts& guest;
-    const qemu_process* qemu = nullptr;     ///< nullptr: the monitor's process is not known
+    host_facts host;
+    guest_facts guest;
+    std::optional<qemu_process> qemu;       ///< nothing: the monitor's process is not known
     std::string monitor;                    ///< its address
     std::vector<operation_record> assigned; ///< attaches whose device is still away
     std::vector<operation_record> open;     ///< operations that are not settled

@@ -6,11 +6,6 @@
 namespace vmplug {
 namespace {
 
-std::string value_of(const fields& values, const char* key) {
-    const auto found = values.find(key);
-    return found == values.end() ? std::string() : found->second;
-}
-
 std::optional<int> group_of(const situation& seen, const std::string& device) {
     const auto address = parse_host_address(device);
     const auto* function = address.has_value() ? seen.host.find(*address) : nullptr;
@@ -25,7 +20,7 @@ error unsettled(const operation_record& record, const std::string& device) {
     return {error_code::operation_conflict,
             device,
             "operation " + std::to_string(record.number) + " (" +
-                std::string(kind_name(record.kind)) + " of " + value_of(record.subject, "device") +
+                std::string(kind_name(record.kind)) + " of " + field(record.subject, "device") +
                 ") is not settled",
             {}};
 }
@@ -42,11 +37,8 @@ bool is_leaving(const operation_record& record, const situation& seen) {
 /// Another device of the same QEMU that stays, so the limit has to.
 const operation_record* find_limit_sharer(const operation_record& attach, const situation& seen) {
     const auto found = std::ranges::find_if(seen.assigned, [&](const operation_record& other) {
-        const auto same = [&](const char* key) {
-            return value_of(other.subject, key) == value_of(attach.subject, key);
-        };
         return other.number != attach.number && other.kind == operation_kind::attach &&
-               same("guest_pid") && same("guest_start") && !is_leaving(other, seen);
+               guest_process(other) == guest_process(attach) && !is_leaving(other, seen);
     });
     return found == seen.assigned.end() ? nullptr : &*found;
 }
@@ -58,8 +50,8 @@ void add_memlock_return(const operation_record& attach, const situation& seen, p
         if (!is_raised_limit(step)) continue;
         auto arguments = step.planned.arguments;
         arguments.erase("size_bytes");
-        arguments["soft_bytes"] = value_of(step.prior_state, "soft_bytes");
-        arguments["hard_bytes"] = value_of(step.prior_state, "hard_bytes");
+        arguments["soft_bytes"] = field(step.prior_state, "soft_bytes");
+        arguments["hard_bytes"] = field(step.prior_state, "hard_bytes");
         made.steps.push_back({step_kind::set_memlock, std::move(arguments)});
     }
 }
@@ -70,8 +62,8 @@ std::vector<step_record> missing_steps(const operation_record& from, const opera
     std::vector<step_record> steps;
     for (const auto& step : from.steps) {
         const auto has_it = [&](const step_record& other) {
-            return wanted(other) && value_of(other.planned.arguments, "device") ==
-                                        value_of(step.planned.arguments, "device");
+            return wanted(other) && field(other.planned.arguments, "device") ==
+                                        field(step.planned.arguments, "device");
         };
         if (wanted(step) && std::ranges::none_of(to.steps, has_it)) steps.push_back(step);
     }
@@ -88,7 +80,7 @@ void put_first(operation_record& heir, const std::vector<step_record>& steps) {
 const operation_record* find_unsettled(const situation& seen, const std::string& device) {
     const auto group = group_of(seen, device);
     const auto found = std::ranges::find_if(seen.open, [&](const operation_record& record) {
-        const auto other = value_of(record.subject, "device");
+        const auto other = field(record.subject, "device");
         return other == device || (group && group_of(seen, other) == group);
     });
     return found == seen.open.end() ? nullptr : &*found;
@@ -100,20 +92,20 @@ std::vector<step> plan_binding_return(const operation_record& attach) {
         const auto& taken = *each;
         if (!is_binding(taken)) continue;
         steps.push_back({step_kind::set_binding,
-                         {{"device", value_of(taken.planned.arguments, "device")},
-                          {"driver", value_of(taken.prior_state, "driver")},
-                          {"driver_override", value_of(taken.prior_state, "driver_override")},
-                          {"netdev", value_of(taken.prior_state, "netdev")}}});
+                         {{"device", field(taken.planned.arguments, "device")},
+                          {"driver", field(taken.prior_state, "driver")},
+                          {"driver_override", field(taken.prior_state, "driver_override")},
+                          {"netdev", field(taken.prior_state, "netdev")}}});
     }
     return steps;
 }
 
 const operation_record* find_sharer(const operation_record& attach, const situation& seen) {
-    const auto group = group_of(seen, value_of(attach.subject, "device"));
+    const auto group = group_of(seen, field(attach.subject, "device"));
     if (!group) return nullptr;
     const auto found = std::ranges::find_if(seen.assigned, [&](const operation_record& other) {
         return other.number != attach.number && other.kind == operation_kind::attach &&
-               group_of(seen, value_of(other.subject, "device")) == group;
+               group_of(seen, field(other.subject, "device")) == group;
     });
     return found == seen.assigned.end() ? nullptr : &*found;
 }
@@ -142,7 +134,7 @@ plan plan_release(const operation_record& bound, const situation& seen) {
     plan made;
     made.failure_policy = on_failure::hold;
     made.subject = bound.subject;
-    const auto device = value_of(bound.subject, "device");
+    const auto device = field(bound.subject, "device");
     if (const auto* record = find_unsettled(seen, device)) {
         made.refusals.push_back(unsettled(*record, device));
         return made;
@@ -166,15 +158,15 @@ plan plan_detach(const detach_request& request, const operation_record& attach,
     plan made;
     made.failure_policy = on_failure::hold;
     made.subject = attach.subject;
-    if (const auto* record = find_unsettled(seen, value_of(attach.subject, "device"))) {
-        made.refusals.push_back(unsettled(*record, value_of(attach.subject, "device")));
+    if (const auto* record = find_unsettled(seen, field(attach.subject, "device"))) {
+        made.refusals.push_back(unsettled(*record, field(attach.subject, "device")));
         return made;
     }
     made.steps.push_back(
         {step_kind::device_del,
          {{"id", request.id}, {"wait_ms", std::to_string(request.wait_guest.count())}}});
     if (const auto* sharer = find_sharer(attach, seen)) {
-        made.notes.push_back("the group stays with " + value_of(sharer->subject, "id") +
+        made.notes.push_back("the group stays with " + field(sharer->subject, "id") +
                              "; the last device of it to leave takes the others home");
     } else if (!request.keep_bound) {
         for (auto& step : plan_binding_return(attach))

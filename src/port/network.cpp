@@ -38,8 +38,6 @@ result<void> read_links(nl_sock* socket, interfaces& found) {
     for_each<rtnl_link>(cache, [&](rtnl_link* link) {
         auto& entry = found[rtnl_link_get_ifindex(link)];
         entry.name = rtnl_link_get_name(link) ? rtnl_link_get_name(link) : "";
-        entry.up = (rtnl_link_get_flags(link) & IFF_UP) != 0;
-        entry.carrier = rtnl_link_get_carrier(link) != 0;
     });
     for_each<rtnl_link>(cache, [&](rtnl_link* link) {
         auto& entry = found[rtnl_link_get_ifindex(link)];

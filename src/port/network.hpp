@@ -11,8 +11,6 @@ namespace vmplug {
 /// What rtnetlink tells of one network interface.
 struct network_interface {
     std::string name;
-    bool up = false;
-    bool carrier = false;
     std::string master;                 ///< the bridge, bond, team or OVS datapath that it is in
     std::vector<std::string> stacked;   ///< VLANs, macvlans ... on top of it
     std::vector<std::string> addresses; ///< global and private ones, not link-local

@@ -160,4 +160,8 @@ const error_entry* find_error(std::string_view name) {
     return row == catalogue.end() ? nullptr : &*row;
 }
 
+std::string remedy_of(const error& failure) {
+    return failure.remedy.empty() ? std::string(explain(failure.code).remedy) : failure.remedy;
+}
+
 } // namespace vmplug

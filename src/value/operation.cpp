@@ -1,6 +1,8 @@
 #include <vmplug/operation.hpp>
+#include <vmplug/plan.hpp>
 
 #include <array>
+#include <charconv>
 
 namespace vmplug {
 namespace {
@@ -27,6 +29,38 @@ std::string_view state_name(operation_state value) {
 
 std::string_view state_name(step_state value) {
     return step_states[static_cast<std::size_t>(value)];
+}
+
+const std::string& field(const fields& values, const std::string& name) {
+    static const std::string none;
+    const auto found = values.find(name);
+    return found == values.end() ? none : found->second;
+}
+
+process_identity guest_process(const operation_record& record) {
+    process_identity identity;
+    const auto number = [&](const char* name, auto& into) {
+        const auto& text = field(record.subject, name);
+        std::from_chars(text.data(), text.data() + text.size(), into);
+    };
+    identity.boot_id = field(record.subject, "boot_id");
+    number("guest_pid", identity.pid);
+    number("guest_start", identity.start_time);
+    return identity;
+}
+
+operation_record make_record(operation_kind kind, const plan& planned) {
+    operation_record record;
+    record.kind = kind;
+    record.failure_policy = planned.failure_policy;
+    record.forward_from = planned.forward_from;
+    record.subject = planned.subject;
+    for (const auto& each : planned.steps) {
+        step_record step;
+        step.planned = each;
+        record.steps.push_back(std::move(step));
+    }
+    return record;
 }
 
 } // namespace vmplug

@@ -110,22 +110,12 @@ struct facts {
         qemu.identity = {"boot", 77, 1};
         qemu.memlock_soft_bytes = world.guests.at("web").memlock.soft_bytes;
     }
-    situation seen() { return {host, guest, &qemu, "qmp:/run/web", {}, {}}; }
+    situation seen() { return {host, guest, qemu, "qmp:/run/web", {}, {}}; }
 };
 
 operation_record to_record(operation_kind kind, const plan& made) {
     REQUIRE(made.refusals.empty());
-    operation_record record;
-    record.kind = kind;
-    record.failure_policy = made.failure_policy;
-    record.forward_from = made.forward_from;
-    record.subject = made.subject;
-    for (const auto& each : made.steps) {
-        step_record step;
-        step.planned = each;
-        record.steps.push_back(std::move(step));
-    }
-    return record;
+    return make_record(kind, made);
 }
 
 operation_record plan_attach_of(bench& on) {

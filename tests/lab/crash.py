@@ -112,6 +112,24 @@ def a_dry_recover_tells_and_changes_nothing():
     expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
 
 
+def a_killed_request_is_settled_by_its_repetition():
+    before, _ = home(FIRST)
+    request = ["attach", "web", FIRST, "--id", "nic0", "--wait-guest", "0s", "--request-id", "killed"]
+    run = start_vmplug(*request)
+    wait_until(lambda: driver(FIRST) == "vfio-pci", 30, "bound")
+    run.kill()
+    run.communicate()
+    first, second = vmplug(*request), vmplug(*request)
+    for result in (first, second):
+        expect(result.json["repeated"] and result.json["outcome"] in ("done", "rolled_back"), result)
+    expect(first.json["operation"] == second.json["operation"], second)
+    expect(first.code == {"done": 0, "rolled_back": 4}[first.json["outcome"]] == second.code, second)
+    for name in settle():
+        detached("web", name, "--timeout", "60s")
+    expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
+    refused("invalid_argument", "attach", "web", SECOND, "--request-id", "killed")
+
+
 def a_reset_completes_what_a_paused_guest_withheld():
     before, _ = home(FIRST)
     attached("web", FIRST, "--id", "nic0", "--wait-guest", "0s")
@@ -222,6 +240,7 @@ run_tests([
     a_full_state_directory_is_refused_before_anything_is_touched,
     two_that_hammer_the_same_devices_lose_nothing,
     a_dry_recover_tells_and_changes_nothing,
+    a_killed_request_is_settled_by_its_repetition,
     a_reset_completes_what_a_paused_guest_withheld,
     nothing_is_left_behind,
 ])

@@ -185,6 +185,28 @@ def the_same_request_key_attaches_once():
     detached("web", "one", "--timeout", "40s")
 
 
+def bound_and_released_without_a_guest():
+    before, index = home(FIRST)
+    for chosen in ("vfio-pci", "pci-stub"):
+        result = vmplug("bind", FIRST, "--driver", chosen)
+        expect(result.code == 0 and driver(FIRST) == chosen, result)
+        listed = vmplug("list").json["assignments"]
+        expect([each["device"] for each in listed] == ["0000:" + FIRST], listed)
+        refused("device_assigned", "bind", FIRST)
+        result = vmplug("release", FIRST)
+        expect(result.code == 0 and home(FIRST)[0] == before, f"{home(FIRST)} {result}")
+    refused("not_attached", "release", FIRST)
+
+
+def detached_but_kept_bound():
+    before, _ = home(FIRST)
+    attached("web", FIRST, "--id", "one", "--wait-guest", "0s")
+    detached("web", "one", "--keep-bound", "--timeout", "40s")
+    expect(driver(FIRST) == "vfio-pci" and guest_devices("web") == [], driver(FIRST))
+    result = vmplug("release", FIRST)
+    expect(result.code == 0 and home(FIRST)[0] == before, f"{home(FIRST)} {result}")
+
+
 def an_interrupt_undoes_what_was_done():
     before, _ = home(FIRST)
     run = start_vmplug("attach", "web", FIRST, "--id", "one", "--wait-guest", "30s")
@@ -272,6 +294,8 @@ run_tests([
     one_device_to_two_guests_at_once,
     two_devices_to_one_guest_take_different_ports,
     the_same_request_key_attaches_once,
+    bound_and_released_without_a_guest,
+    detached_but_kept_bound,
     an_interrupt_undoes_what_was_done,
     a_killed_vmplug_is_recovered_from,
     a_qemu_that_dies_meanwhile_leaves_the_host_as_it_was,

@@ -37,12 +37,6 @@ std::uint64_t number_from(const char* name, std::uint64_t fallback) {
     return text ? std::strtoull(text, nullptr, 10) : fallback;
 }
 
-const std::string& value_of(const fields& values, const char* key) {
-    static const std::string none;
-    const auto found = values.find(key);
-    return found == values.end() ? none : found->second;
-}
-
 /// One run: the world, the journal that both controllers share, the leases, and chance.
 class simulation {
 public:
@@ -161,8 +155,9 @@ private:
         return "group-" + std::to_string(world_.devices.at(device).group);
     }
 
-    situation look(host_facts& host, guest_facts& guest, qemu_process& qemu,
-                   const std::string& name) {
+    situation look(const std::string& name) {
+        situation seen;
+        auto& [host, guest, qemu, monitor, assigned, open] = seen;
         host.iommu.enabled = true;
         host.modules["vfio-pci"] =
             world_.loaded.contains("vfio-pci") ? module_state::loaded : module_state::available;
@@ -190,11 +185,12 @@ private:
             device.qdev_id = id;
             device.host = held;
         }
-        qemu.identity = state.identity;
-        qemu.memlock_soft_bytes = state.memlock.soft_bytes;
-        situation seen{host, guest, &qemu, "qmp:/run/" + name, {}, {}};
-        seen.assigned = *records_.load_assignments();
-        seen.open = *records_.load_open();
+        qemu.emplace();
+        qemu->identity = state.identity;
+        qemu->memlock_soft_bytes = state.memlock.soft_bytes;
+        monitor = "qmp:/run/" + name;
+        assigned = *records_.load_assignments();
+        open = *records_.load_open();
         return seen;
     }
 
@@ -203,9 +199,7 @@ private:
         fake_guest link(world_, guest_name);
         step_context context{host, {}, {}, {}, {}};
         const auto& subject = machine.record().subject;
-        if (!value_of(subject, "guest_pid").empty())
-            context.qemu = {"boot", std::atoi(value_of(subject, "guest_pid").c_str()),
-                            std::strtoull(value_of(subject, "guest_start").c_str(), nullptr, 10)};
+        context.qemu = guest_process(machine.record());
         context.guest_deadline = std::chrono::milliseconds(0);
         // A new QEMU of the same name is not the guest that the operation knows.
         context.guest = [&]() -> awaitable<result<guest_link*>> {
@@ -216,14 +210,14 @@ private:
         };
         ++operations_;
         const auto who = std::string(kind_name(machine.record().kind)) + " " +
-                         value_of(subject, "device") + " " + guest_name + " #" +
+                         field(subject, "device") + " " + guest_name + " #" +
                          std::to_string(operations_);
         tell(who + " begins");
         run_observer watching;
         watching.after = [&](const operation_record& record, const action& now) {
             const auto& step = record.steps[now.step];
             tell(who + (now.kind == action_kind::revert ? ": undid " : ": did ") +
-                 step.planned.kind + " " + value_of(step.planned.arguments, "device"));
+                 step.planned.kind + " " + field(step.planned.arguments, "device"));
         };
         try {
             co_await run_operation(machine, records_, context, watching);
@@ -239,27 +233,13 @@ private:
 
     /// A verdict has to be true when it is given.
     void verify(const operation_record& record) {
-        const auto& device = value_of(record.subject, "device");
+        const auto& device = field(record.subject, "device");
         const bool there = world_.is_in_guest(device);
         const bool done = record.ended == outcome::done;
         const bool attach = record.kind == operation_kind::attach;
         if (record.ended == outcome::rolled_back && there && attach)
             note("rolled back, but the guest has the device");
         if (done && !attach && there) note("detached, but a guest has the device");
-    }
-
-    operation_record to_record(operation_kind kind, const plan& made) const {
-        operation_record record;
-        record.kind = kind;
-        record.failure_policy = made.failure_policy;
-        record.forward_from = made.forward_from;
-        record.subject = made.subject;
-        for (const auto& each : made.steps) {
-            step_record step;
-            step.planned = each;
-            record.steps.push_back(std::move(step));
-        }
-        return record;
     }
 
     /// Both leases or none.
@@ -276,10 +256,7 @@ private:
 
     awaitable<void> attach(std::string device, std::string guest) {
         if (!world_.guests[guest].runs || !take(device, guest)) co_return;
-        host_facts host;
-        guest_facts facts;
-        qemu_process qemu;
-        const auto seen = look(host, facts, qemu, guest);
+        const auto seen = look(guest);
         attach_request request;
         request.device = *parse_host_address(device);
         request.id = "dev" + std::to_string(world_.devices.at(device).group) + device.substr(8, 2);
@@ -287,20 +264,17 @@ private:
         request.wait_guest = std::chrono::milliseconds(1);
         const auto made = plan_attach(request, seen);
         if (made.refusals.empty()) {
-            operation_machine machine(to_record(operation_kind::attach, made));
+            operation_machine machine(make_record(operation_kind::attach, made));
             co_await drive(std::move(machine), guest);
         }
         give_back(device, guest);
     }
 
     awaitable<void> take_home(operation_record attached) {
-        const auto device = value_of(attached.subject, "device");
-        const auto guest = value_of(attached.subject, "guest");
+        const auto device = field(attached.subject, "device");
+        const auto guest = field(attached.subject, "guest");
         if (!take(device, guest)) co_return;
-        host_facts host;
-        guest_facts facts;
-        qemu_process qemu;
-        const auto seen = look(host, facts, qemu, guest);
+        const auto seen = look(guest);
         const auto leaving = [&](const operation_record& each) {
             return each.releases == attached.number;
         };
@@ -312,13 +286,13 @@ private:
     }
 
     awaitable<void> detach_now(operation_record attached, situation seen, std::string guest) {
-        if (find_unsettled(seen, value_of(attached.subject, "device"))) co_return;
+        if (find_unsettled(seen, field(attached.subject, "device"))) co_return;
         for (auto& heir : hand_over(attached, seen))
             if (records_.save(heir).has_error()) co_return;
         detach_request request;
-        request.id = value_of(attached.subject, "id");
+        request.id = field(attached.subject, "id");
         request.wait_guest = std::chrono::milliseconds(0);
-        auto record = to_record(operation_kind::detach, plan_detach(request, attached, seen));
+        auto record = make_record(operation_kind::detach, plan_detach(request, attached, seen));
         record.releases = attached.number;
         operation_machine machine(std::move(record));
         co_await drive(std::move(machine), std::move(guest));
@@ -332,8 +306,8 @@ private:
 
     awaitable<void> recover() {
         for (const auto& found : *records_.load_open()) {
-            const auto device = value_of(found.subject, "device");
-            const auto guest = value_of(found.subject, "guest");
+            const auto device = field(found.subject, "device");
+            const auto guest = field(found.subject, "guest");
             if (!take(device, guest)) continue;
             auto record = *records_.load(found.number);
             if (record.state != operation_state::closed) {
@@ -343,12 +317,9 @@ private:
             give_back(device, guest);
         }
         for (auto& attached : *records_.load_assignments()) {
-            const process_identity qemu{
-                "boot", std::atoi(value_of(attached.subject, "guest_pid").c_str()),
-                std::strtoull(value_of(attached.subject, "guest_start").c_str(), nullptr, 10)};
-            const auto* guest = world_.find(qemu);
+            const auto* guest = world_.find(guest_process(attached));
             const bool has_it =
-                guest && guest->runs && guest->devices.contains(value_of(attached.subject, "id"));
+                guest && guest->runs && guest->devices.contains(field(attached.subject, "id"));
             if (!has_it) co_await take_home(std::move(attached));
         }
     }
@@ -363,7 +334,7 @@ private:
             co_await recover();
         if (!records_.load_open()->empty()) note("an operation stays open");
         for (const auto& attached : *records_.load_assignments())
-            if (!world_.is_in_guest(value_of(attached.subject, "device")))
+            if (!world_.is_in_guest(field(attached.subject, "device")))
                 note("assigned, but in no guest");
         // A guest lets go a moment after it was asked, and neighbours wait for each other.
         for (int i = 0; i < 4; ++i) {

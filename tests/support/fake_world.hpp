@@ -232,6 +232,7 @@ public:
     }
 
     boost::asio::awaitable<void> wait_for_change(std::string, duration) override { co_return; }
+    std::string address() const override { return "qmp:/run/" + name_; }
     bool is_open() const override {
         const auto& now = world_.guests.at(name_);
         return now.runs && now.identity == identity_;

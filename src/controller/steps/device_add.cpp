@@ -21,8 +21,8 @@ public:
                                          const fields& prior) const override;
     task<fields> apply(step_context& context, const fields& arguments,
                        const fields& prior) const override;
-    awaitable<presence> probe(step_context& context, const fields& arguments,
-                              const fields& prior) const override;
+    task<presence> probe(step_context& context, const fields& arguments,
+                         const fields& prior) const override;
     task<void> revert(step_context& context, const fields& arguments,
                       const fields& prior) const override;
 };
@@ -48,10 +48,10 @@ awaitable<result<fields>> device_add_kind::apply(step_context& context, const fi
     co_return fields{};
 }
 
-awaitable<presence> device_add_kind::probe(step_context& context, const fields& arguments,
-                                           const fields&) const {
+awaitable<result<presence>> device_add_kind::probe(step_context& context, const fields& arguments,
+                                                   const fields&) const {
     auto sight = co_await look_for_device(context, field(arguments, "id"));
-    if (sight.has_error()) co_return presence::unknown;
+    if (sight.has_error()) co_return sight.error();
     co_return *sight == guest_sight::gone ? presence::absent : presence::applied;
 }
 

@@ -18,8 +18,8 @@ public:
     std::string describe(const fields& arguments) const override;
     task<fields> apply(step_context& context, const fields& arguments,
                        const fields& prior) const override;
-    awaitable<presence> probe(step_context& context, const fields& arguments,
-                              const fields& prior) const override;
+    task<presence> probe(step_context& context, const fields& arguments,
+                         const fields& prior) const override;
 };
 
 } // namespace
@@ -37,10 +37,10 @@ awaitable<result<fields>> device_del_kind::apply(step_context& context, const fi
     co_return fields{{"guest", "released"}};
 }
 
-awaitable<presence> device_del_kind::probe(step_context& context, const fields& arguments,
-                                           const fields&) const {
+awaitable<result<presence>> device_del_kind::probe(step_context& context, const fields& arguments,
+                                                   const fields&) const {
     auto sight = co_await look_for_device(context, field(arguments, "id"));
-    if (sight.has_error()) co_return presence::unknown;
+    if (sight.has_error()) co_return sight.error();
     co_return *sight == guest_sight::gone ? presence::applied : presence::absent;
 }
 

@@ -135,8 +135,8 @@ public:
     task<fields> observe(step_context& context, const fields& arguments) const override;
     task<fields> apply(step_context& context, const fields& arguments,
                        const fields& prior) const override;
-    awaitable<presence> probe(step_context& context, const fields& arguments,
-                              const fields& prior) const override;
+    task<presence> probe(step_context& context, const fields& arguments,
+                         const fields& prior) const override;
     task<void> revert(step_context& context, const fields& arguments,
                       const fields& prior) const override;
 };
@@ -192,10 +192,10 @@ awaitable<result<fields>> set_binding_kind::apply(step_context& context, const f
     co_return findings;
 }
 
-awaitable<presence> set_binding_kind::probe(step_context& context, const fields& arguments,
-                                            const fields& prior) const {
+awaitable<result<presence>> set_binding_kind::probe(step_context& context, const fields& arguments,
+                                                    const fields& prior) const {
     auto found = co_await read_binding(context, field(arguments, "device"));
-    if (found.has_error()) co_return presence::unknown;
+    if (found.has_error()) co_return found.error();
     if (*found == target_of(prior)) co_return presence::absent;
     co_return *found == target_of(arguments) ? presence::applied : presence::partial;
 }

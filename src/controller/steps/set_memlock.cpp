@@ -41,8 +41,8 @@ public:
     task<fields> observe(step_context& context, const fields& arguments) const override;
     task<fields> apply(step_context& context, const fields& arguments,
                        const fields& prior) const override;
-    awaitable<presence> probe(step_context& context, const fields& arguments,
-                              const fields& prior) const override;
+    task<presence> probe(step_context& context, const fields& arguments,
+                         const fields& prior) const override;
     task<void> revert(step_context& context, const fields& arguments,
                       const fields& prior) const override;
 };
@@ -83,12 +83,12 @@ awaitable<result<fields>> set_memlock_kind::apply(step_context& context, const f
     co_return fields{};
 }
 
-awaitable<presence> set_memlock_kind::probe(step_context& context, const fields& arguments,
-                                            const fields& prior) const {
+awaitable<result<presence>> set_memlock_kind::probe(step_context& context, const fields& arguments,
+                                                    const fields& prior) const {
     const auto process = process_of(arguments);
     if (!context.host.is_alive(process)) co_return presence::absent;
     const auto limits = context.host.read_memlock(process.pid);
-    if (limits.has_error()) co_return presence::unknown;
+    if (limits.has_error()) co_return limits.error();
     const auto before = limits_of(prior);
     const bool same =
         limits->soft_bytes == before.soft_bytes && limits->hard_bytes == before.hard_bytes;

@@ -10,13 +10,6 @@ namespace vmplug {
 /// Waits for `time` on the executor of the calling coroutine.
 boost::asio::awaitable<void> pause_for(std::chrono::milliseconds time);
 
-/// The value of a field, empty when it is missing.
-inline const std::string& field(const fields& values, const std::string& name) {
-    static const std::string none;
-    const auto found = values.find(name);
-    return found == values.end() ? none : found->second;
-}
-
 /// The number in a field, 0 when it is missing or no number.
 template <class Number>
 Number number_field(const fields& values, const std::string& name) {

@@ -118,7 +118,8 @@ TEST_CASE("a torn end of the journal loses the last save alone") {
     REQUIRE(opened->save(record).has_value());
     // As a power cut leaves it: the file as it is now, its last bytes never written.
     const auto log_size = std::filesystem::file_size(directory + "/journal.db-wal");
-    for (const std::uintmax_t cut : {std::uintmax_t{1}, std::uintmax_t{100}, std::uintmax_t{5000}}) {
+    for (const std::uintmax_t cut :
+         {std::uintmax_t{1}, std::uintmax_t{100}, std::uintmax_t{5000}}) {
         std::filesystem::remove_all(copy);
         std::filesystem::create_directories(copy);
         for (const char* name : {"/journal.db", "/journal.db-wal"})

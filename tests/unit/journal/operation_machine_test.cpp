@@ -76,9 +76,10 @@ outcome run(operation_machine& machine, world& w, std::size_t dies_after = 1000)
             machine.applied(apply(w, machine.record(), i));
             break;
         case action_kind::probe:
-            machine.probed(w.blind
-                               ? presence::unknown
-                               : (w.standing.contains(i) ? presence::applied : presence::absent));
+            if (w.blind)
+                machine.probed(error{error_code::timed_out, "", "no answer", ""});
+            else
+                machine.probed(w.standing.contains(i) ? presence::applied : presence::absent);
             break;
         case action_kind::revert:
             machine.reverted(revert(w, machine.record(), i));
@@ -217,9 +218,17 @@ TEST_CASE("a write that hangs in the kernel is stuck, although nothing can be se
     machine.saved(result<void>{});
     machine.applied(error{error_code::host_stuck, "unbind", "no answer", {}});
     CHECK(machine.next().kind == action_kind::probe);
-    machine.probed(presence::unknown);
+    const error hangs_too{error_code::host_stuck, "driver_override", "no answer", {}};
+    machine.probed(hangs_too);
     machine.saved(result<void>{});
     CHECK(machine.next().kind == action_kind::finish);
     CHECK(machine.verdict() == outcome::stuck);
     CHECK(machine.record().state == operation_state::applying);
+
+    auto later = operation_machine::resume(machine.record());
+    CHECK(later.next().kind == action_kind::probe);
+    later.probed(hangs_too);
+    later.saved(result<void>{});
+    CHECK(later.verdict() == outcome::stuck);
+    CHECK(later.record().state == operation_state::applying);
 }

@@ -60,7 +60,7 @@ struct world {
     }
 
     plan attach() const {
-        situation seen{host, guest, &qemu, "qmp:/run/web.qmp", assigned, open};
+        situation seen{host, guest, qemu, "qmp:/run/web.qmp", assigned, open};
         return plan_attach(request, seen);
     }
 
@@ -262,7 +262,7 @@ operation_record assigned_record(std::int64_t number, const char* device) {
 
 TEST_CASE("a detach gives back what the attach recorded") {
     const world w;
-    situation seen{w.host, w.guest, nullptr, "", {}, {}};
+    situation seen{w.host, w.guest, {}, "", {}, {}};
     const auto record = assigned_record(1, "0000:01:00.0");
     seen.assigned = {record};
     detach_request request;
@@ -280,7 +280,7 @@ TEST_CASE("a detach gives back what the attach recorded") {
 
 TEST_CASE("the last of a group to leave takes all of it home") {
     const world w;
-    situation seen{w.host, w.guest, nullptr, "", {}, {}};
+    situation seen{w.host, w.guest, {}, "", {}, {}};
     const auto left = assigned_record(1, "0000:04:01.0");
     auto right = assigned_record(2, "0000:04:02.0");
     seen.assigned = {left, right};
@@ -302,7 +302,7 @@ TEST_CASE("the last of a group to leave takes all of it home") {
 
 TEST_CASE("the last device of a QEMU puts its limit back, and one that leaves does not count") {
     const world w;
-    situation seen{w.host, w.guest, nullptr, "", {}, {}};
+    situation seen{w.host, w.guest, {}, "", {}, {}};
     auto first = assigned_record(1, "0000:01:00.0");
     const auto second = assigned_record(2, "0000:04:01.0");
     step_record raised;
@@ -333,7 +333,7 @@ TEST_CASE("an unfinished operation on a neighbour stands in the way") {
     w.request.with_group = true;
     w.open.emplace_back().subject = {{"device", "0000:04:02.0"}};
     CHECK(w.refused() == names{"operation_conflict"});
-    situation seen{w.host, w.guest, nullptr, "", {}, {}};
+    situation seen{w.host, w.guest, {}, "", {}, {}};
     seen.open = w.open;
     const auto record = assigned_record(9, "0000:04:01.0");
     CHECK(plan_detach({}, record, seen).refusals.size() == 1);

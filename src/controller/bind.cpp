@@ -1,0 +1,44 @@
+#include "controller/implementation.hpp"
+#include "plan/plan_return.hpp"
+
+#include <algorithm>
+
+namespace vmplug {
+
+using boost::asio::awaitable;
+
+awaitable<operation_report> controller::bind(std::string device, bind_request request,
+                                             bool dry_run) {
+    auto& self = *implementation_;
+    auto ours = self.hold_device(device);
+    if (ours.has_error()) co_return refusal(ours.error());
+    const auto seen = self.look_around(ours->records);
+    if (seen.has_error()) co_return refusal(seen.error());
+    request.device = ours->address;
+    work wanted;
+    wanted.kind = operation_kind::bind;
+    wanted.planned = plan_bind(request, *seen);
+    co_return co_await self.carry_out(ours->records, std::move(wanted), dry_run);
+}
+
+awaitable<operation_report> controller::release(std::string device, bool dry_run) {
+    auto& self = *implementation_;
+    auto ours = self.hold_device(device);
+    if (ours.has_error()) co_return refusal(ours.error());
+    const auto seen = self.look_around(ours->records);
+    if (seen.has_error()) co_return refusal(seen.error());
+    const auto address = format_address(ours->address);
+    const auto bound = std::ranges::find_if(seen->assigned, [&](const auto& record) {
+        return record.kind == operation_kind::bind && field(record.subject, "device") == address;
+    });
+    if (bound == seen->assigned.end())
+        co_return refusal({error_code::not_attached, address, "vmplug has not bound this device",
+                           "`vmplug list` shows what it has; `vmplug detach` ends an attach"});
+    work wanted;
+    wanted.kind = operation_kind::release;
+    wanted.planned = plan_release(*bound, *seen);
+    wanted.releases = bound->number;
+    co_return co_await self.carry_out(ours->records, std::move(wanted), dry_run);
+}
+
+} // namespace vmplug

@@ -1,0 +1,146 @@
+#include "controller/implementation.hpp"
+
+#include "controller/operation_runner.hpp"
+#include "host/read_devices.hpp"
+#include "host/read_host.hpp"
+#include "host/read_processes.hpp"
+
+namespace vmplug {
+
+using boost::asio::awaitable;
+
+operation_report refusal(error why) {
+    operation_report report;
+    report.ended = outcome::refused;
+    report.refusals.push_back(std::move(why));
+    return report;
+}
+
+operation_report refusal(plan planned) {
+    operation_report report;
+    report.ended = outcome::refused;
+    report.refusals = planned.refusals;
+    report.planned = std::move(planned);
+    return report;
+}
+
+operation_report left_alone(operation_record record, error why) {
+    operation_report report;
+    report.record = std::move(record);
+    report.refusals.push_back(std::move(why));
+    return report;
+}
+
+operation_report settled(operation_record record) {
+    operation_report report;
+    report.ended = record.ended;
+    report.record = std::move(record);
+    return report;
+}
+
+bool is_for(const operation_record& record, const std::string& guest, const std::string& id) {
+    const auto& monitor = field(record.subject, "monitor");
+    const bool names_guest = field(record.subject, "guest") == guest ||
+                             field(record.subject, "guest_pid") == guest || monitor == guest ||
+                             monitor == "qmp:" + guest;
+    return names_guest && field(record.subject, "id") == id;
+}
+
+result<operation_record> find_repeated(journal& records, const std::string& request_id,
+                                       operation_kind kind, const std::string& subject_key,
+                                       const std::string& subject_value) {
+    if (request_id.empty()) return operation_record();
+    auto earlier = records.find_request(request_id);
+    if (earlier.has_error() || earlier->number == 0) return earlier;
+    if (earlier->kind == kind && field(earlier->subject, subject_key) == subject_value)
+        return earlier;
+    return error{error_code::invalid_argument, request_id,
+                 "this request id belongs to operation " + std::to_string(earlier->number) +
+                     ", which is another one (" + std::string(kind_name(earlier->kind)) + " of " +
+                     field(earlier->subject, "device") + ")",
+                 "give each request an id of its own"};
+}
+
+controller::implementation::implementation(controller_options chosen)
+    : options(std::move(chosen)), host(files), self(read_own_identity(files)) {}
+
+std::vector<qemu_process> controller::implementation::read_qemus() const {
+    return read_processes(files, process_reading()).qemus;
+}
+
+leases controller::implementation::new_leases() const {
+    return leases(options.state_directory,
+                  "process " + std::to_string(self.pid) + " (" + options.invoked_as + ")");
+}
+
+result<held_device> controller::implementation::hold_device(const std::string& device) const {
+    // Enough to know what is meant; the rest is read under the leases.
+    host_facts known;
+    known.functions = read_functions(files);
+    const auto address = find_device(known, device);
+    if (address.has_error()) return address.error();
+    auto opened = journal::open(options.state_directory);
+    if (opened.has_error()) return opened.error();
+    auto held = new_leases();
+    if (auto taken = held.take_device(known, *address); taken.has_error()) return taken.error();
+    return held_device{*address, std::move(*opened), std::move(held)};
+}
+
+awaitable<result<void>> controller::implementation::hold_again(leases& held,
+                                                               operation_record record) const {
+    const auto device = parse_host_address(field(record.subject, "device"));
+    if (device.has_error()) co_return device.error();
+    host_facts known;
+    known.functions = read_functions(files);
+    // The device's is not waited for: whoever has it works on it.
+    if (auto taken = held.take_device(known, *device); taken.has_error()) co_return taken;
+    if (record.kind == operation_kind::bind || record.kind == operation_kind::release)
+        co_return result<void>{};
+    auto guest = guest_of(record, read_qemus());
+    co_return co_await take_turn(held, std::move(guest));
+}
+
+awaitable<result<void>> controller::implementation::take_turn(leases& held,
+                                                              guest_reference guest) const {
+    return held.take_guest(std::move(guest), options.turn_deadline,
+                           options.observer.stop_requested);
+}
+
+result<situation> controller::implementation::look_around(journal& records) const {
+    situation seen;
+    seen.host = vmplug::read_host(files);
+    auto assigned = records.load_assignments();
+    if (assigned.has_error()) return assigned.error();
+    seen.assigned = std::move(*assigned);
+    auto open = records.load_open();
+    if (open.has_error()) return open.error();
+    seen.open = std::move(*open);
+    return seen;
+}
+
+awaitable<result<std::unique_ptr<guest_link>>>
+controller::implementation::connect(guest_reference guest) const {
+    return connect_guest(files, std::move(guest), options.greeting_deadline);
+}
+
+awaitable<operation_report> controller::implementation::carry_out(journal& records, work wanted,
+                                                                  bool dry_run) {
+    if (!wanted.planned.refusals.empty()) co_return refusal(std::move(wanted.planned));
+    operation_report report;
+    if (!dry_run) {
+        auto record = make_record(wanted.kind, wanted.planned);
+        record.request_id = wanted.request_id;
+        record.releases = wanted.releases;
+        record.runner = self;
+        record.started = std::chrono::system_clock::now();
+        operation_machine machine(std::move(record));
+        operation_runner runner(options, files, records, host);
+        co_await runner.run(machine, std::move(wanted.guest), std::move(wanted.link),
+                            wanted.add_deadline);
+        report = settled(machine.record());
+    }
+    report.planned = std::move(wanted.planned);
+    co_return report;
+}
+
+} // namespace vmplug
