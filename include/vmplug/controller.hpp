@@ -68,11 +68,17 @@ public:
     ~controller();
 
     /// Reads the host without blocking; see `host_facts`.
-    host_facts read_host(bool monitor_clients, bool kernel_log) const;
+    host_facts read_host(bool monitor_clients, bool kernel_words) const;
+    function_abilities read_abilities(const host_facts& host, const host_address& device) const;
     std::vector<qemu_process> read_qemus(bool monitor_clients) const;
 
     /// Connects to a guest's monitor.
     boost::asio::awaitable<result<std::unique_ptr<monitor>>> connect(std::string guest) const;
+
+    /// Runs one line of the guest's human monitor: through QMP where there is one.
+    /// Errors: as of `hmp_monitor::call`, with QEMU's words in `command_failed`.
+    boost::asio::awaitable<result<std::string>> run_hmp(std::string guest, std::string line,
+                                                        std::chrono::milliseconds deadline) const;
 
     /// Asks a guest what it has.
     boost::asio::awaitable<result<guest_view>> query_guest(std::string guest) const;

@@ -27,9 +27,28 @@ struct pci_function {
     std::vector<host_address> virtual_functions;   ///< of a PF, those that exist
     std::vector<host_address> upstream;            ///< the bridges above it, the root port first
     bool console_display = false;                  ///< the firmware's display adapter
+    bool has_driver_override = true;               ///< the kernel can bind it alone (Linux 3.16)
 
     bool is_bridge() const { return class_code >> 16 == 0x06; }
     bool is_display() const { return class_code >> 16 == 0x03; }
+};
+
+/// How a function interrupts, and how it can be reset, from its configuration space.
+struct function_abilities {
+    bool msi = false;
+    bool msix = false;
+    bool express = false;                       ///< PCI Express; else conventional PCI
+    int interrupt_pin = 0;                      ///< 1..4 = INTA..INTD, 0: no INTx
+    int interrupt_line = 0;                     ///< the kernel's number for its INTx
+    std::vector<std::string> interrupt_sharers; ///< others on that line, e.g. "0000:00:1f.2 (ahci)"
+    std::string reset_methods;                  ///< e.g. "flr bus"; empty: none or not known
+    bool configuration_readable = false;
+    bool dead = false; ///< its configuration space reads as ones
+
+    /// Its interrupts cannot be told from another device's: it has no MSI and shares its line.
+    bool shares_interrupt() const {
+        return !msi && interrupt_pin != 0 && !interrupt_sharers.empty();
+    }
 };
 
 /// A monitor that a QEMU process offers.
@@ -82,6 +101,8 @@ struct host_facts {
     std::vector<qemu_process> qemus;
     std::map<int, std::vector<group_user>> group_users;        ///< by IOMMU group
     std::map<host_address, std::vector<std::string>> critical; ///< why the host needs a function
+    std::map<host_address, function_abilities> abilities;      ///< of those that were asked for
+    std::map<std::string, std::string> kernel_options; ///< "CONFIG_PCI_STUB": "m"; as far as known
 
     const pci_function* find(const host_address& address) const;
     std::vector<const pci_function*> group_members(int group) const;
@@ -98,6 +119,18 @@ struct group_verdict {
 /// Judges each member of the function's group but itself. VFIO's rule: no driver, a VFIO driver,
 /// pci-stub, or a bridge that the kernel's port driver has.
 std::vector<group_verdict> judge_group(const host_facts& host, const pci_function& function);
+
+/// The conventional PCI functions below the bridge that `function` is behind. The IOMMU sees all of
+/// them as one: they can only go together.
+std::vector<const pci_function*> find_bridge_mates(const host_facts& host,
+                                                   const pci_function& function);
+
+/// Why a device without MSI on a shared interrupt line cannot be assigned, for a person.
+std::string describe_shared_interrupt(const function_abilities& abilities);
+
+/// What is to be said of a display adapter.
+inline constexpr const char* display_words =
+    "a display adapter: legacy VGA and its BIOS need more than PCI assignment";
 
 /// Whether a driver of that name leaves the device to user space.
 bool is_assignment_driver(std::string_view driver);

@@ -19,11 +19,13 @@ struct monitor_address {
     std::string path; ///< of a Unix socket; empty: TCP
     std::string host;
     std::uint16_t port = 0;
+    bool human = false; ///< speaks HMP
 
     bool operator==(const monitor_address&) const = default;
 };
 
-/// Parses `PATH` (it holds a slash), `qmp:PATH` or `tcp:HOST:PORT`.
+/// Parses `PATH` (it holds a slash), `qmp:PATH` or `tcp:HOST:PORT`; for a human monitor `hmp:PATH`
+/// or `hmp:tcp:HOST:PORT`.
 /// Errors: `invalid_argument`.
 result<monitor_address> parse_monitor_address(std::string_view text);
 std::string format_monitor_address(const monitor_address& address);

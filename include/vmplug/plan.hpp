@@ -16,12 +16,20 @@ enum class assignment_driver {
     pci_assign, ///< model pci-assign (QEMU before 2.12), host driver pci-stub
 };
 
+/// How the host's driver for the assignment is told that it may have the device.
+enum class binding_way {
+    automatic,       ///< driver_override where the kernel has it (3.16), else new_id
+    driver_override, ///< for this device alone
+    new_id,          ///< for all devices of its ids, taken back at once: the way of 2010
+};
+
 /// What an attach is asked to do.
 struct attach_request {
     host_address device;
     std::string id;   ///< qdev_id; empty: made from the address, e.g. "host-0000-01-00.0"
     std::string port; ///< bus of the guest; empty: a free one is chosen
     assignment_driver driver = assignment_driver::automatic;
+    binding_way binding = binding_way::automatic;
     bool with_group = false; ///< prepare the neighbours of the IOMMU group too
     bool force = false;      ///< although the host depends on the device
     fields properties;       ///< further properties of device_add, as text; typed from QEMU's list
@@ -42,6 +50,7 @@ struct detach_request {
 struct bind_request {
     host_address device;
     assignment_driver driver = assignment_driver::vfio_pci; ///< pci_assign: host driver pci-stub
+    binding_way binding = binding_way::automatic;
     bool with_group = false;
     bool force = false;
 };
@@ -64,10 +73,10 @@ operation_record make_record(operation_kind kind, const plan& planned);
 
 /// The names of the step kinds, as the journal keeps them.
 namespace step_kind {
-inline constexpr const char* load_module = "load_module";     ///< module
-inline constexpr const char* set_binding = "set_binding";     ///< device, driver, driver_override
-inline constexpr const char* set_memlock = "set_memlock";     ///< pid, size_bytes or soft_bytes ...
-inline constexpr const char* device_add = "device_add";       ///< id, arguments (JSON)
+inline constexpr const char* load_module = "load_module"; ///< module
+inline constexpr const char* set_binding = "set_binding"; ///< device, driver, driver_override ...
+inline constexpr const char* set_memlock = "set_memlock"; ///< pid, size_bytes or soft_bytes ...
+inline constexpr const char* device_add = "device_add";   ///< id, arguments (JSON)
 inline constexpr const char* confirm_guest = "confirm_guest"; ///< id, wait_ms
 inline constexpr const char* device_del = "device_del";       ///< id, wait_ms
 } // namespace step_kind

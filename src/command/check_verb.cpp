@@ -1,7 +1,6 @@
 #include "command/handlers.hpp"
 #include "command/json_text.hpp"
 #include "command/terminal_text.hpp"
-#include "host/read_host.hpp"
 
 #include <algorithm>
 
@@ -74,6 +73,21 @@ void check_iommu(const iommu_evidence& iommu, check_rows& rows) {
                   "vfio_iommu_type1.allow_unsafe_interrupts=1");
 }
 
+/// What the guide of 2010 has people look up in the kernel's configuration.
+void check_kernel(const host_facts& host, check_rows& rows) {
+    const auto& options = host.kernel_options;
+    if (options.empty()) return;
+    std::string list;
+    for (const auto& [name, value] : options)
+        list += (list.empty() ? "" : ", ") + name + "=" + value;
+    const auto has = [&](const char* name) { return options.at(name) != "n"; };
+    if (!has("CONFIG_INTEL_IOMMU") && !has("CONFIG_AMD_IOMMU"))
+        rows.fail("kernel", "built without DMA remapping: " + list,
+                  "use a kernel with CONFIG_INTEL_IOMMU or CONFIG_AMD_IOMMU");
+    else
+        rows.ok("kernel", list);
+}
+
 void check_module(const host_facts& host, const char* name, bool needed, const char* remedy,
                   check_rows& rows) {
     const auto found = host.modules.find(name);
@@ -97,10 +111,14 @@ void check_module(const host_facts& host, const char* name, bool needed, const c
 void check_modules(const host_facts& host, check_rows& rows) {
     check_module(host, "vfio-pci", true, "use a kernel with CONFIG_VFIO_PCI", rows);
     check_module(host, "vfio_iommu_type1", true, "use a kernel with CONFIG_VFIO_IOMMU_TYPE1", rows);
+    check_module(host, "pci-stub", false,
+                 "only for QEMUs before 2.12: use a kernel with CONFIG_PCI_STUB", rows);
     const bool amd =
         host.modules.contains("kvm_amd") && host.modules.at("kvm_amd") == module_state::loaded;
-    check_module(host, "kvm", false, "guests run slowly without KVM", rows);
-    check_module(host, amd ? "kvm_amd" : "kvm_intel", false, "guests run slowly without KVM", rows);
+    check_module(host, "kvm", false,
+                 "`modprobe kvm` (and kvm-intel or kvm-amd): guests run slowly without KVM", rows);
+    check_module(host, amd ? "kvm_amd" : "kvm_intel", false,
+                 "`modprobe kvm` (and kvm-intel or kvm-amd): guests run slowly without KVM", rows);
 }
 
 void check_group(const host_facts& host, const pci_function& function, check_rows& rows) {
@@ -121,9 +139,7 @@ void check_group(const host_facts& host, const pci_function& function, check_row
     }
 }
 
-void check_interrupts(const host_facts&, const pci_function& function, const file_tree& files,
-                      check_rows& rows) {
-    const auto abilities = read_abilities(files, function.address);
+void check_interrupts(const function_abilities& abilities, check_rows& rows) {
     if (abilities.dead)
         return rows.fail("device", "its configuration space reads as ones: it does not answer",
                          std::string(explain(error_code::device_dead).remedy));
@@ -136,11 +152,12 @@ void check_interrupts(const host_facts&, const pci_function& function, const fil
     if (!abilities.configuration_readable)
         rows.warn("interrupts", "not known: the capabilities are readable by root alone",
                   "run as root");
-    else if (abilities.msi || abilities.msix)
-        rows.ok("interrupts", join(found, ", "));
+    else if (abilities.shares_interrupt())
+        rows.warn("interrupts", join(found, ", ") + ": " + describe_shared_interrupt(abilities),
+                  std::string(explain(error_code::interrupt_shared).remedy));
     else
-        rows.warn("interrupts", found.empty() ? "none" : found.front() + " alone",
-                  "a line that is shared with another device may not be assignable");
+        rows.ok("interrupts", (found.empty() ? "none" : join(found, ", ")) +
+                                  (abilities.msi ? "" : ", on a line of its own"));
     if (abilities.reset_methods.empty())
         rows.warn("reset", "the kernel knows no way to reset this function alone",
                   "its state may survive from one guest to the next");
@@ -148,16 +165,36 @@ void check_interrupts(const host_facts&, const pci_function& function, const fil
         rows.ok("reset", abilities.reset_methods);
 }
 
-void check_device(const host_facts& host, const pci_function& function, check_rows& rows) {
+/// Behind a bridge to conventional PCI the IOMMU cannot tell the functions apart.
+void check_bridge(const host_facts& host, const pci_function& function,
+                  const function_abilities& abilities, check_rows& rows) {
+    if (abilities.express) return rows.ok("bridge", "PCI Express: no bridge ties it to others");
+    const auto mates = find_bridge_mates(host, function);
+    if (function.upstream.empty() || mates.empty())
+        return rows.ok("bridge", "conventional PCI, alone behind its bridge");
+    std::string list;
+    for (const auto* mate : mates)
+        list += (list.empty() ? "" : ", ") + format_address(mate->address);
+    rows.warn("bridge",
+              "conventional PCI behind the bridge " + format_address(function.upstream.back()) +
+                  ": it goes together with " + list,
+              "assign all of them to the same guest: `vmplug attach --with-group`, or each by its "
+              "own attach to the same guest");
+}
+
+void check_device(const host_facts& host, const pci_function& function,
+                  const function_abilities& abilities, check_rows& rows) {
     if (function.is_bridge())
         return rows.fail("device", "it is a bridge",
                          std::string(explain(error_code::device_is_bridge).remedy));
     if (function.is_display())
-        rows.warn("device class", "a display adapter: it often needs more than PCI assignment");
+        rows.warn("device class", display_words,
+                  std::string(explain(error_code::device_is_display).remedy));
     else
         rows.ok("device class", "not a bridge, not a display adapter");
     check_group(host, function, rows);
-    check_interrupts(host, function, file_tree(), rows);
+    if (abilities.configuration_readable) check_bridge(host, function, abilities, rows);
+    check_interrupts(abilities, rows);
     const auto uses = host.critical.find(function.address);
     if (uses == host.critical.end())
         rows.ok("host's use", "the host does not depend on it");
@@ -214,13 +251,15 @@ command_task run_check(command_context& context, const invocation& asked) {
     const auto host = context.control.read_host(false, true);
     check_rows rows;
     check_iommu(host.iommu, rows);
+    check_kernel(host, rows);
     check_modules(host, rows);
     if (asked.has("DEVICE")) {
         const auto address = find_device(host, asked.value("DEVICE"));
         if (address.has_error())
             rows.fail("device", address.error());
         else
-            check_device(host, *host.find(*address), rows);
+            check_device(host, *host.find(*address), context.control.read_abilities(host, *address),
+                         rows);
     }
     if (asked.has("--vm")) {
         const auto view = co_await context.control.query_guest(asked.value("--vm"));

@@ -20,14 +20,33 @@ constexpr milliseconds call_deadline{30'000};
 constexpr milliseconds stop_interval{100};
 constexpr std::size_t nesting_max = 16;
 
+/// The first line that a human monitor prints, nothing when it fails.
+boost::asio::awaitable<json> ask_line(command_context& context, std::string address,
+                                      std::string line) {
+    const auto output =
+        co_await context.control.run_hmp(std::move(address), std::move(line), call_deadline);
+    if (output.has_error()) co_return json();
+    co_return output->substr(0, output->find_first_of("\r\n"));
+}
+
+boost::asio::awaitable<void> ask_state_by_hmp(command_context& context, std::string address,
+                                              json& guest) {
+    constexpr std::string_view label = "VM status: ";
+    guest["version"] = co_await ask_line(context, address, "info version");
+    auto state = co_await ask_line(context, address, "info status");
+    if (state.is_string() && state.get<std::string>().starts_with(label))
+        guest["state"] = state.get<std::string>().substr(label.size());
+}
+
 /// What a free monitor answers about its guest; a busy or silent one is reported as it is.
 boost::asio::awaitable<void> ask_state(command_context& context, json& guest) {
-    std::string address;
+    std::string address, human;
     for (const auto& monitor : guest["monitors"])
-        if (monitor["protocol"] == "qmp" && monitor["held_by"].is_null())
-            address = monitor["address"];
+        if (monitor["held_by"].is_null())
+            (monitor["protocol"] == "qmp" ? address : human) = monitor["address"];
     guest["state"] = nullptr;
     guest["version"] = nullptr;
+    if (address.empty() && !human.empty()) co_await ask_state_by_hmp(context, human, guest);
     if (address.empty()) co_return;
     auto connected = co_await context.control.connect(address);
     if (connected.has_error()) {
@@ -211,12 +230,8 @@ command_task run_qmp(command_context& context, const invocation& asked) {
     auto arguments = read_arguments(asked);
     auto deadline = result<milliseconds>(call_deadline);
     if (asked.has("--timeout")) deadline = parse_duration(asked.value("--timeout"));
-    if (arguments.has_error() || deadline.has_error()) {
-        auto result = failed(arguments.has_error() ? arguments.error() : deadline.error());
-        result.value["outcome"] = "usage";
-        result.exit_code = 2;
-        co_return result;
-    }
+    if (arguments.has_error()) co_return misused(arguments.error());
+    if (deadline.has_error()) co_return misused(deadline.error());
     auto connected = co_await context.control.connect(asked.value("VM"));
     if (connected.has_error()) co_return failed(connected.error());
     auto reply =
@@ -231,14 +246,7 @@ std::string render_qmp(const json& value, std::size_t) {
     if (!value.contains("return")) return {};
     // json escapes controls; what is left of the terminal's tricks are direction marks and the
     // like.
-    std::string text;
-    const auto pretty = qmp::format_json(value["return"], 2);
-    for (std::size_t begin = 0; begin < pretty.size();) {
-        const auto end = std::min(pretty.find('\n', begin), pretty.size());
-        text += escape_for_terminal(std::string_view(pretty).substr(begin, end - begin)) + "\n";
-        begin = end + 1;
-    }
-    return text;
+    return escape_lines(qmp::format_json(value["return"], 2));
 }
 
 std::string render_nothing(const json&, std::size_t) {

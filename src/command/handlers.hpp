@@ -20,6 +20,8 @@ command_task run_recover(command_context&, const invocation&);
 command_task run_operations(command_context&, const invocation&);
 command_task run_events(command_context&, const invocation&);
 command_task run_qmp(command_context&, const invocation&);
+command_task run_hmp(command_context&, const invocation&);
+command_task run_cmdline(command_context&, const invocation&);
 command_task run_explain(command_context&, const invocation&);
 
 std::string render_vms(const nlohmann::json&, std::size_t);
@@ -31,6 +33,8 @@ std::string render_list(const nlohmann::json&, std::size_t);
 std::string render_recover(const nlohmann::json&, std::size_t);
 std::string render_operations(const nlohmann::json&, std::size_t);
 std::string render_qmp(const nlohmann::json&, std::size_t);
+std::string render_hmp(const nlohmann::json&, std::size_t);
+std::string render_cmdline(const nlohmann::json&, std::size_t);
 std::string render_explain(const nlohmann::json&, std::size_t);
 std::string render_nothing(const nlohmann::json&, std::size_t);
 

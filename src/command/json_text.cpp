@@ -80,6 +80,13 @@ command_result failed(const error& failure) {
     return result;
 }
 
+command_result misused(const error& failure) {
+    command_result result;
+    result.value = {{"outcome", "usage"}, {"error", to_json(failure)}};
+    result.exit_code = 2;
+    return result;
+}
+
 command_result succeeded(json value) {
     command_result result;
     result.value = std::move(value);

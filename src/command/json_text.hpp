@@ -14,6 +14,9 @@ nlohmann::json to_json(const guest_port& port);
 /// not answered.
 command_result failed(const error& failure);
 
+/// A usage error (exit 2): an argument has no such form.
+command_result misused(const error& failure);
+
 /// `value` with `outcome: done`.
 command_result succeeded(nlohmann::json value);
 

@@ -21,6 +21,15 @@ result<milliseconds> read_duration(const invocation& asked, const char* name,
     return parse_duration(asked.value(name));
 }
 
+result<binding_way> read_binding(const invocation& asked) {
+    const auto text = asked.value("--binding");
+    if (text.empty()) return binding_way::automatic;
+    if (text == "override") return binding_way::driver_override;
+    if (text == "new_id") return binding_way::new_id;
+    return error{error_code::invalid_argument, "--binding " + text.substr(0, 100),
+                 "there is no such way", "write override or new_id"};
+}
+
 result<assignment_driver> read_driver(const invocation& asked) {
     const auto text = asked.value("--driver");
     if (text.empty() || text == "auto") return assignment_driver::automatic;
@@ -55,6 +64,9 @@ result<attach_request> read_attach(const invocation& asked) {
     const auto driver = read_driver(asked);
     if (driver.has_error()) return driver.error();
     request.driver = *driver;
+    const auto binding = read_binding(asked);
+    if (binding.has_error()) return binding.error();
+    request.binding = *binding;
     auto properties = read_properties(asked);
     if (properties.has_error()) return properties.error();
     request.properties = std::move(*properties);
@@ -65,14 +77,6 @@ result<attach_request> read_attach(const invocation& asked) {
     if (deadline.has_error()) return deadline.error();
     request.add_deadline = *deadline;
     return request;
-}
-
-/// A usage error: the command line itself is wrong.
-command_result misused(const error& failure) {
-    command_result result;
-    result.value = {{"outcome", "usage"}, {"error", to_json(failure)}};
-    result.exit_code = 2;
-    return result;
 }
 
 command_result to_result(const operation_report& report, steady_clock::time_point begin) {
@@ -185,6 +189,9 @@ command_task run_bind(command_context& context, const invocation& asked) {
         co_return misused({error_code::invalid_argument, "--driver " + name.substr(0, 100),
                            "there is no such driver", "write vfio-pci or pci-stub"});
     if (name == "pci-stub") request.driver = assignment_driver::pci_assign;
+    const auto binding = read_binding(asked);
+    if (binding.has_error()) co_return misused(binding.error());
+    request.binding = *binding;
     request.with_group = asked.has("--with-group");
     request.force = asked.has("--force");
     auto report =

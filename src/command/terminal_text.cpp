@@ -73,6 +73,16 @@ std::string escape_for_terminal(std::string_view text) {
     return out;
 }
 
+std::string escape_lines(std::string_view text) {
+    std::string safe;
+    for (std::size_t begin = 0; begin < text.size();) {
+        const auto end = std::min(text.find('\n', begin), text.size());
+        safe += escape_for_terminal(text.substr(begin, end - begin)) + "\n";
+        begin = end + 1;
+    }
+    return safe;
+}
+
 std::size_t display_width(std::string_view text) {
     return static_cast<std::size_t>(std::ranges::count_if(
         text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));

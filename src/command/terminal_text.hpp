@@ -11,6 +11,9 @@ namespace vmplug {
 /// move the cursor or forge a line.
 std::string escape_for_terminal(std::string_view text);
 
+/// The same line by line: line breaks stay, and the last line has one.
+std::string escape_lines(std::string_view text);
+
 /// How many columns `text` takes, as long as it has no double-width characters.
 std::size_t display_width(std::string_view text);
 

@@ -15,6 +15,9 @@ const verb_option timeout{"--timeout", "DURATION",
 const verb_option request_id{"--request-id", "KEY",
                              "run at most once: the same key reports the same operation",
                              value_kind::text};
+const verb_option binding{
+    "--binding",        "WAY", "override (this device alone) or new_id (the guide's way of 2010)",
+    value_kind::choice, false, "override|new_id"};
 const verb_option dry_run{"--dry-run", nullptr, "print the plan and change nothing"};
 
 const std::vector<verb>& table() {
@@ -64,6 +67,7 @@ const std::vector<verb>& table() {
           {"--port", "BUS", "bus of the guest (default: the first free one)", value_kind::port},
           {"--driver", "DRIVER", "auto, vfio-pci or pci-assign", value_kind::choice, false,
            "auto|vfio-pci|pci-assign"},
+          binding,
           {"--with-group", nullptr, "take the neighbours in the IOMMU group from the host too"},
           {"--set", "PROP=VALUE", "a further property of the device", value_kind::text, true},
           timeout,
@@ -96,6 +100,7 @@ const std::vector<verb>& table() {
          {device},
          {{"--driver", "DRIVER", "vfio-pci (default) or pci-stub", value_kind::choice, false,
            "vfio-pci|pci-stub"},
+          binding,
           {"--with-group", nullptr, "take the neighbours in the IOMMU group from the host too"},
           {"--force", nullptr, "although the host itself depends on the device"},
           dry_run},
@@ -157,6 +162,29 @@ const std::vector<verb>& table() {
          "vmplug qmp web query-status",
          run_qmp,
          render_qmp},
+        {"hmp",
+         "send one line to the human monitor",
+         "Through QMP where the guest has it, else over the human monitor's own socket. What QEMU "
+         "prints as an error ends with exit 3.",
+         {vm, {"LINE", value_kind::text, true, true}},
+         {timeout},
+         "vmplug hmp web info pci",
+         run_hmp,
+         render_hmp},
+        {"cmdline",
+         "the -device arguments for a cold start with the same devices",
+         "With a VM: for what it has assigned now and the DEVICEs that follow. With --new: for a "
+         "guest that is not started yet. Ports for later hot-adds are included.",
+         {{"NAME", value_kind::vm, true, true}},
+         {{"--new", nullptr, "all NAMEs are devices"},
+          {"--machine", "TYPE", "of the new guest: q35 (default) or pc", value_kind::choice, false,
+           "q35|pc"},
+          {"--driver", "DRIVER", "vfio-pci (default) or pci-assign", value_kind::choice, false,
+           "vfio-pci|pci-assign"},
+          {"--ports", "N", "free ports for later hot-adds (default 2)", value_kind::text}},
+         "vmplug cmdline --new 01:00.0",
+         run_cmdline,
+         render_cmdline},
         {"explain",
          "cause and remedy of an error code",
          "Without a code the list of all.",

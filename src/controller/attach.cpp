@@ -34,7 +34,7 @@ controller::implementation::attach(held_device& ours, guest_reference guest, att
     if (link.has_error()) co_return refusal(link.error());
     auto facts = co_await (*link)->survey(options.guest_deadline);
     if (facts.has_error()) co_return refusal(facts.error());
-    auto seen = look_around(ours.records);
+    auto seen = look_around(ours);
     if (seen.has_error()) co_return refusal(seen.error());
     seen->guest = std::move(*facts);
     seen->qemu = guest.process;

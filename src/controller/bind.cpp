@@ -12,7 +12,7 @@ awaitable<operation_report> controller::bind(std::string device, bind_request re
     auto& self = *implementation_;
     auto ours = self.hold_device(device);
     if (ours.has_error()) co_return refusal(ours.error());
-    const auto seen = self.look_around(ours->records);
+    const auto seen = self.look_around(*ours);
     if (seen.has_error()) co_return refusal(seen.error());
     request.device = ours->address;
     work wanted;
@@ -25,7 +25,7 @@ awaitable<operation_report> controller::release(std::string device, bool dry_run
     auto& self = *implementation_;
     auto ours = self.hold_device(device);
     if (ours.has_error()) co_return refusal(ours.error());
-    const auto seen = self.look_around(ours->records);
+    const auto seen = self.look_around(*ours);
     if (seen.has_error()) co_return refusal(seen.error());
     const auto address = format_address(ours->address);
     const auto bound = std::ranges::find_if(seen->assigned, [&](const auto& record) {

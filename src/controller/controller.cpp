@@ -1,7 +1,10 @@
+#include "controller/human_monitor.hpp"
 #include "controller/implementation.hpp"
 #include "controller/step_kind.hpp"
 #include "host/read_host.hpp"
 #include "host/read_processes.hpp"
+
+#include <algorithm>
 
 namespace vmplug {
 
@@ -11,11 +14,16 @@ controller::controller(controller_options options)
     : implementation_(std::make_unique<implementation>(std::move(options))) {}
 controller::~controller() = default;
 
-host_facts controller::read_host(bool monitor_clients, bool kernel_log) const {
+host_facts controller::read_host(bool monitor_clients, bool kernel_words) const {
     host_reading wanted;
     wanted.monitor_clients = monitor_clients;
-    wanted.kernel_log = kernel_log;
+    wanted.kernel_words = kernel_words;
     return vmplug::read_host(implementation_->files, wanted);
+}
+
+function_abilities controller::read_abilities(const host_facts& host,
+                                              const host_address& device) const {
+    return vmplug::read_abilities(implementation_->files, host, device);
 }
 
 std::vector<qemu_process> controller::read_qemus(bool monitor_clients) const {
@@ -29,9 +37,27 @@ awaitable<result<std::unique_ptr<monitor>>> controller::connect(std::string gues
     const auto found = find_guest(
         is_monitor_address(guest) ? std::vector<qemu_process>() : read_qemus(false), guest);
     if (found.has_error()) co_return found.error();
-    monitor_options wanted;
-    wanted.greeting_deadline = implementation_->options.greeting_deadline;
-    co_return co_await connect_monitor(implementation_->files, *found, wanted);
+    co_return co_await connect_monitor(implementation_->files, *found,
+                                       implementation_->options.greeting_deadline);
+}
+
+awaitable<result<std::string>> controller::run_hmp(std::string guest, std::string line,
+                                                   std::chrono::milliseconds deadline) const {
+    const auto& self = *implementation_;
+    const auto found = find_guest(
+        is_monitor_address(guest) ? std::vector<qemu_process>() : read_qemus(false), guest);
+    if (found.has_error()) co_return found.error();
+    const auto patience = self.options.greeting_deadline;
+    const bool human_alone = std::ranges::all_of(
+        found->monitors, [](const auto& each) { return each.starts_with("hmp:"); });
+    if (human_alone) {
+        auto human = co_await connect_human_monitor(self.files, *found, patience);
+        if (human.has_error()) co_return human.error();
+        co_return co_await (*human)->call(std::move(line), deadline);
+    }
+    auto connected = co_await connect_monitor(self.files, *found, patience);
+    if (connected.has_error()) co_return connected.error();
+    co_return co_await run_hmp_line(**connected, std::move(line), deadline);
 }
 
 awaitable<result<guest_view>> controller::query_guest(std::string guest) const {

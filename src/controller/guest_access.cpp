@@ -1,5 +1,6 @@
 #include "controller/guest_access.hpp"
 
+#include "controller/hmp_guest_link.hpp"
 #include "controller/qmp_guest_link.hpp"
 #include "host/read_processes.hpp"
 
@@ -8,11 +9,10 @@
 namespace vmplug {
 namespace {
 
+using boost::asio::awaitable;
+
 result<guest_reference> find_by_address(const std::vector<qemu_process>& qemus,
                                         std::string_view text) {
-    if (text.starts_with("hmp:"))
-        return error{error_code::no_monitor, std::string(text.substr(0, 200)),
-                     "this version speaks QMP alone", "name a QMP monitor"};
     const auto address = parse_monitor_address(text);
     if (address.has_error()) return address.error();
     guest_reference guest;
@@ -24,9 +24,19 @@ result<guest_reference> find_by_address(const std::vector<qemu_process>& qemus,
     return guest;
 }
 
+/// QMP frames its replies and tells events; a human monitor is for those who have nothing else.
+std::vector<std::string> in_order_of_preference(const std::vector<qemu_monitor>& monitors) {
+    std::vector<std::string> addresses;
+    for (const auto protocol : {qemu_monitor::protocol::qmp, qemu_monitor::protocol::hmp})
+        for (const auto& monitor : monitors)
+            if (monitor.speaks == protocol) addresses.push_back(monitor.address);
+    return addresses;
+}
+
 /// Adds who holds the monitor to an error that says that somebody does.
 error name_holder(const file_tree& files, const std::string& address, error failure) {
-    if (failure.code != error_code::monitor_busy || !address.starts_with("qmp:")) return failure;
+    const bool has_path = address.starts_with("qmp:") || address.starts_with("hmp:/");
+    if (failure.code != error_code::monitor_busy || !has_path) return failure;
     const auto pid = find_socket_client(files, address.substr(4));
     if (pid == 0) return failure;
     failure.text =
@@ -61,14 +71,12 @@ result<guest_reference> find_guest(const std::vector<qemu_process>& qemus, std::
     guest_reference guest;
     guest.text = text;
     guest.process = **found;
-    for (const auto& monitor : guest.process->monitors)
-        if (monitor.speaks == qemu_monitor::protocol::qmp)
-            guest.monitors.push_back(monitor.address);
+    guest.monitors = in_order_of_preference(guest.process->monitors);
     if (guest.monitors.empty())
         return error{error_code::no_monitor,
                      guest.name(),
                      "this QEMU (pid " + std::to_string(guest.process->identity.pid) +
-                         ") was started without a QMP monitor",
+                         ") was started without a monitor on a socket",
                      {}};
     return guest;
 }
@@ -81,37 +89,69 @@ guest_reference guest_of(const operation_record& record, const std::vector<qemu_
     if (found != qemus.end()) guest.process = *found;
     guest.monitors.push_back(field(record.subject, "monitor"));
     if (!guest.process) return guest;
-    for (const auto& monitor : guest.process->monitors)
-        if (monitor.speaks == qemu_monitor::protocol::qmp &&
-            monitor.address != guest.monitors.front())
-            guest.monitors.push_back(monitor.address);
+    for (auto& address : in_order_of_preference(guest.process->monitors))
+        if (address != guest.monitors.front()) guest.monitors.push_back(std::move(address));
     return guest;
 }
 
-boost::asio::awaitable<result<std::unique_ptr<monitor>>>
-connect_monitor(const file_tree& files, guest_reference guest, monitor_options options) {
+namespace {
+
+/// Calls `connect` with each address until one answers. Where there is another to try, a busy one
+/// is left soon: QEMU greets at once.
+template <class Connection, class Connect>
+awaitable<result<Connection>> first_that_answers(const file_tree& files, guest_reference guest,
+                                                 std::chrono::milliseconds patience,
+                                                 Connect connect) {
     error last{error_code::no_monitor, guest.name(), "there is no monitor to connect to", {}};
-    // Where there is another monitor to try, a busy one is left soon: QEMU greets at once.
-    const auto patience = options.greeting_deadline;
     for (std::size_t i = 0; i < guest.monitors.size(); ++i) {
         const auto address = parse_monitor_address(guest.monitors[i]);
         if (address.has_error()) co_return address.error();
+        monitor_options options;
         options.greeting_deadline = i + 1 < guest.monitors.size() ? patience / 8 : patience;
-        auto connected = co_await monitor::connect(*address, options);
+        auto connected = co_await connect(*address, options);
         if (connected.has_value()) co_return connected;
         last = name_holder(files, guest.monitors[i], connected.error());
     }
     co_return last;
 }
 
-boost::asio::awaitable<result<std::unique_ptr<guest_link>>>
-connect_guest(const file_tree& files, guest_reference guest,
-              std::chrono::milliseconds greeting_deadline) {
-    monitor_options options;
-    options.greeting_deadline = greeting_deadline;
-    auto connected = co_await connect_monitor(files, std::move(guest), options);
+awaitable<result<std::unique_ptr<guest_link>>> connect_link(monitor_address address,
+                                                            monitor_options options) {
+    if (address.human) {
+        auto connected = co_await hmp_monitor::connect(std::move(address), options);
+        if (connected.has_error()) co_return connected.error();
+        co_return std::make_unique<hmp_guest_link>(std::move(*connected));
+    }
+    auto connected = co_await monitor::connect(std::move(address), options);
     if (connected.has_error()) co_return connected.error();
     co_return std::make_unique<qmp_guest_link>(std::move(*connected));
+}
+
+} // namespace
+
+awaitable<result<std::unique_ptr<monitor>>>
+connect_monitor(const file_tree& files, guest_reference guest, std::chrono::milliseconds patience) {
+    std::erase_if(guest.monitors, [](const auto& each) { return each.starts_with("hmp:"); });
+    if (guest.monitors.empty())
+        co_return error{error_code::no_monitor, guest.name(),
+                        "this QEMU has a human monitor alone, and this needs QMP",
+                        "`vmplug hmp` sends it a line"};
+    co_return co_await first_that_answers<std::unique_ptr<monitor>>(files, std::move(guest),
+                                                                    patience, &monitor::connect);
+}
+
+awaitable<result<std::unique_ptr<guest_link>>>
+connect_guest(const file_tree& files, guest_reference guest, std::chrono::milliseconds patience) {
+    return first_that_answers<std::unique_ptr<guest_link>>(files, std::move(guest), patience,
+                                                           &connect_link);
+}
+
+awaitable<result<std::unique_ptr<hmp_monitor>>>
+connect_human_monitor(const file_tree& files, guest_reference guest,
+                      std::chrono::milliseconds patience) {
+    std::erase_if(guest.monitors, [](const auto& each) { return !each.starts_with("hmp:"); });
+    return first_that_answers<std::unique_ptr<hmp_monitor>>(files, std::move(guest), patience,
+                                                            &hmp_monitor::connect);
 }
 
 } // namespace vmplug

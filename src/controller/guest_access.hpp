@@ -3,8 +3,8 @@
 #include "controller/guest_link.hpp"
 #include "port/file_tree.hpp"
 
+#include <vmplug/hmp_monitor.hpp>
 #include <vmplug/host_facts.hpp>
-#include <vmplug/monitor.hpp>
 #include <vmplug/operation.hpp>
 
 #include <memory>
@@ -25,21 +25,25 @@ struct guest_reference {
 /// Whether a person wrote where a monitor listens, instead of a guest's name or pid.
 bool is_monitor_address(std::string_view text);
 
-/// Resolves a name, a pid, a socket's path, `qmp:PATH` or `tcp:HOST:PORT`.
+/// Resolves a name, a pid, or what `parse_monitor_address` takes.
 /// Errors: `vm_not_found`, `vm_ambiguous`, `no_monitor` (the QEMU offers none), `invalid_argument`.
 result<guest_reference> find_guest(const std::vector<qemu_process>& qemus, std::string_view text);
 
 /// The guest of an earlier operation: by its process where it still runs.
 guest_reference guest_of(const operation_record& record, const std::vector<qemu_process>& qemus);
 
-/// Connects to the first monitor that nobody holds.
+/// Connects to the first QMP monitor that nobody holds, waiting `patience` for its greeting.
 /// Errors: those of `monitor::connect`; `monitor_busy` names the holder where it can be found.
 boost::asio::awaitable<result<std::unique_ptr<monitor>>>
-connect_monitor(const file_tree& files, guest_reference guest, monitor_options options);
+connect_monitor(const file_tree& files, guest_reference guest, std::chrono::milliseconds patience);
 
-/// The same, as steps need it.
+/// The same for human monitors.
+boost::asio::awaitable<result<std::unique_ptr<hmp_monitor>>>
+connect_human_monitor(const file_tree& files, guest_reference guest,
+                      std::chrono::milliseconds patience);
+
+/// The same for whichever there is, QMP before HMP, as steps need it.
 boost::asio::awaitable<result<std::unique_ptr<guest_link>>>
-connect_guest(const file_tree& files, guest_reference guest,
-              std::chrono::milliseconds greeting_deadline);
+connect_guest(const file_tree& files, guest_reference guest, std::chrono::milliseconds patience);
 
 } // namespace vmplug

@@ -42,7 +42,7 @@ bool is_for(const operation_record& record, const std::string& guest, const std:
     const auto& monitor = field(record.subject, "monitor");
     const bool names_guest = field(record.subject, "guest") == guest ||
                              field(record.subject, "guest_pid") == guest || monitor == guest ||
-                             monitor == "qmp:" + guest;
+                             monitor == "qmp:" + guest || monitor == "hmp:" + guest;
     return names_guest && field(record.subject, "id") == id;
 }
 
@@ -115,6 +115,14 @@ result<situation> controller::implementation::look_around(journal& records) cons
     auto open = records.load_open();
     if (open.has_error()) return open.error();
     seen.open = std::move(*open);
+    return seen;
+}
+
+result<situation> controller::implementation::look_around(held_device& ours) const {
+    auto seen = look_around(ours.records);
+    if (seen.has_value())
+        seen->host.abilities[ours.address] =
+            vmplug::read_abilities(files, seen->host, ours.address);
     return seen;
 }
 

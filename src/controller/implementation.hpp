@@ -70,6 +70,7 @@ struct controller::implementation {
     /// The host and the journal as they are now. Under the leases, it stays true until they are
     /// given back.
     result<situation> look_around(journal& records) const;
+    result<situation> look_around(held_device& ours) const;
     task<std::unique_ptr<guest_link>> connect(guest_reference guest) const;
 
     /// Refuses, tells what would be done, or does it.

@@ -3,6 +3,7 @@
 #include "controller/steps/wait.hpp"
 #include "guest/device_sight.hpp"
 #include "guest/guest_survey.hpp"
+#include "guest/qemu_words.hpp"
 #include "plan/property_text.hpp"
 
 #include <nlohmann/json.hpp>
@@ -35,7 +36,20 @@ std::string qmp_guest_link::address() const {
     return monitor_->address();
 }
 
+hmp_line_runner qmp_guest_link::runner() {
+    return [this](std::string line, duration deadline) {
+        return run_hmp_line(*monitor_, std::move(line), deadline);
+    };
+}
+
 awaitable<result<guest_facts>> qmp_guest_link::survey(duration deadline) {
+    auto facts = co_await ask(deadline);
+    ask_by_hmp_ = facts.has_value() && !facts->vfio_pci && !facts->pci_assign;
+    if (ask_by_hmp_) co_return co_await survey_over_hmp(runner(), monitor_->version(), deadline);
+    co_return facts;
+}
+
+awaitable<result<guest_facts>> qmp_guest_link::ask(duration deadline) {
     guest_survey asking(monitor_->version());
     for (auto batch = asking.next(); !batch.empty(); batch = asking.next()) {
         std::vector<pending_call> calls;
@@ -54,7 +68,7 @@ awaitable<result<guest_facts>> qmp_guest_link::survey(duration deadline) {
 
 awaitable<result<void>> qmp_guest_link::device_add(std::string arguments, duration deadline) {
     auto reply = co_await monitor_->call("device_add", std::move(arguments), deadline);
-    if (reply.has_error()) co_return reply.error();
+    if (reply.has_error()) co_return recognise_refusal(reply.error());
     co_return result<void>{};
 }
 
@@ -68,9 +82,14 @@ awaitable<result<void>> qmp_guest_link::device_del(std::string qdev_id, duration
 }
 
 awaitable<result<guest_sight>> qmp_guest_link::look(std::string qdev_id, duration deadline) {
+    if (ask_by_hmp_) co_return co_await look_over_hmp(runner(), std::move(qdev_id), deadline);
     auto listing = monitor_->start("qom-list", R"({"path":"/machine/peripheral"})");
     auto pci = monitor_->start("query-pci", "");
     const auto listed = co_await listing.wait(deadline);
+    if (listed.has_error() && listed.error().code == error_code::command_failed) {
+        ask_by_hmp_ = true;
+        co_return co_await look_over_hmp(runner(), std::move(qdev_id), deadline);
+    }
     if (listed.has_error()) co_return listed.error();
     if (!lists_device(*listed, qdev_id)) co_return guest_sight::gone;
     const auto shown = co_await pci.wait(deadline);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "controller/guest_link.hpp"
+#include "controller/human_monitor.hpp"
 
 #include <vmplug/monitor.hpp>
 
@@ -8,7 +9,8 @@
 
 namespace vmplug {
 
-/// A guest over QMP.
+/// A guest over QMP. What the QMP of an old QEMU cannot tell (it has no QOM before 1.1, no models'
+/// properties before 1.2) is asked through its human-monitor-command.
 class qmp_guest_link final : public guest_link {
 public:
     explicit qmp_guest_link(std::unique_ptr<monitor> connection);
@@ -22,8 +24,12 @@ public:
     bool is_open() const override { return monitor_->is_open(); }
 
 private:
+    hmp_line_runner runner();
+    task<guest_facts> ask(duration deadline);
+
     std::unique_ptr<monitor> monitor_;
     event_queue events_;
+    bool ask_by_hmp_ = false; ///< its QMP cannot tell what its human monitor can
 };
 
 } // namespace vmplug

@@ -1,11 +1,11 @@
 #include "guest/guest_survey.hpp"
 
 #include "guest/device_sight.hpp"
+#include "guest/port_rules.hpp"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <array>
 #include <functional>
 #include <set>
 #include <utility>
@@ -41,27 +41,6 @@ std::string child_type(const std::string& text) {
 
 std::string last_component(const std::string& path) {
     return path.substr(path.rfind('/') + 1);
-}
-
-/// Whether a device of this type offers a bus, and what kind of bus.
-struct bridge_type {
-    std::string_view type;
-    bool single_slot;
-};
-
-constexpr std::array bridge_types{
-    bridge_type{"pcie-root-port", true},     bridge_type{"ioh3420", true},
-    bridge_type{"xio3130-downstream", true}, bridge_type{"pci-bridge", false},
-    bridge_type{"pcie-pci-bridge", false},   bridge_type{"i82801b11-bridge", false},
-};
-
-const bridge_type* find_bridge_type(const std::string& type) {
-    const auto found = std::ranges::find(bridge_types, type, &bridge_type::type);
-    return found == bridge_types.end() ? nullptr : &*found;
-}
-
-bool is_assigned_type(const std::string& type) {
-    return type == "vfio-pci" || type == "kvm-pci-assign" || type == "pci-assign";
 }
 
 std::string qom_get(const std::string& path, const char* property) {
@@ -145,9 +124,7 @@ struct guest_survey::state {
     void take_devices(const json& reply, const std::string& parent, bool named);
     void place_devices();
     void place_function(const json& function);
-    void collect_port(const guest_device& device);
     void finish();
-    void collect_root_bus();
 };
 
 void guest_survey::state::ask_machine() {
@@ -206,7 +183,7 @@ void guest_survey::state::ask_devices() {
         ask("qom-get", qom_get(device.qom_path, "parent_bus"), [this, i](const json& r) {
             if (r.is_string()) facts.devices[i].bus = last_component(r.get<std::string>());
         });
-        if (const auto* bridge = find_bridge_type(device.type); bridge && bridge->single_slot)
+        if (is_single_slot(device.type))
             ask("qom-get", qom_get(device.qom_path, "hotplug"),
                 [this, path = device.qom_path](const json& r) {
                     if (r == json(false)) hot_plug_off.insert(path);
@@ -235,46 +212,10 @@ void guest_survey::state::place_devices() {
                         [this](const json& function) { place_function(function); });
 }
 
-/// The root bus: i440fx takes a hot-add through ACPI, q35 and virt take none.
-void guest_survey::state::collect_root_bus() {
-    guest_port root;
-    const bool i440fx =
-        facts.machine_type.starts_with("pc-i440fx") ||
-        (facts.machine_type.starts_with("pc-") && !facts.machine_type.starts_with("pc-q35"));
-    root.bus = i440fx ? "pci.0" : "pcie.0";
-    root.type = facts.machine_type;
-    root.takes_hot_add = i440fx;
-    if (!i440fx) root.why_not = "the root bus of this machine type takes no hot-add";
-    facts.ports.push_back(std::move(root));
-}
-
-void guest_survey::state::collect_port(const guest_device& device) {
-    const auto* bridge = find_bridge_type(device.type);
-    if (!bridge) return;
-    guest_port port;
-    port.type = device.type;
-    port.single_slot = bridge->single_slot;
-    port.bus = device.qdev_id.empty() ? device.qom_path : device.qdev_id;
-    // Without an id its bus is called like the root bus, and device_add finds that one first.
-    if (device.qdev_id.empty()) port.why_not = "it has no id, so device_add cannot name it";
-    if (device.type == "i82801b11-bridge") port.why_not = "this bridge takes no hot-add";
-    if (hot_plug_off.contains(device.qom_path)) port.why_not = "it was started with hotplug=off";
-    port.takes_hot_add = port.why_not.empty();
-    facts.ports.push_back(std::move(port));
-}
-
 void guest_survey::state::finish() {
     finished = true;
     place_devices();
-    collect_root_bus();
-    for (const auto& device : facts.devices)
-        collect_port(device);
-    // QOM lists its children in no order; people expect rp0 to be taken first.
-    std::ranges::sort(facts.ports.begin() + 1, facts.ports.end(), {}, &guest_port::bus);
-    for (auto& port : facts.ports)
-        for (const auto& device : facts.devices)
-            if (device.bus == port.bus)
-                port.occupants.push_back(device.qdev_id.empty() ? device.qom_path : device.qdev_id);
+    collect_ports(facts, hot_plug_off);
 }
 
 guest_survey::guest_survey(std::string version) : state_(std::make_unique<state>()) {

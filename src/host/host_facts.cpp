@@ -47,6 +47,26 @@ std::vector<const pci_function*> host_facts::group_members(int group) const {
     return members;
 }
 
+std::vector<const pci_function*> find_bridge_mates(const host_facts& host,
+                                                   const pci_function& function) {
+    std::vector<const pci_function*> mates;
+    if (function.upstream.empty()) return mates;
+    const auto& bridge = function.upstream.back();
+    for (const auto& other : host.functions)
+        if (other.address != function.address && !other.is_bridge() &&
+            std::ranges::find(other.upstream, bridge) != other.upstream.end())
+            mates.push_back(&other);
+    return mates;
+}
+
+std::string describe_shared_interrupt(const function_abilities& abilities) {
+    std::string others;
+    for (const auto& each : abilities.interrupt_sharers)
+        others += (others.empty() ? "" : ", ") + each;
+    return "it has no MSI and shares interrupt line " + std::to_string(abilities.interrupt_line) +
+           " with " + others;
+}
+
 bool is_assignment_driver(std::string_view driver) {
     // vfio-pci and its variants (mlx5-vfio-pci, vfio-pci-nvgrace ...).
     return driver == "pci-stub" || driver.find("vfio") != std::string_view::npos;

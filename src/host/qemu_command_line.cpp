@@ -111,8 +111,9 @@ private:
         const bool qmp = speaks == qemu_monitor::protocol::qmp;
         if (text.starts_with("unix:"))
             monitor.address = (qmp ? "qmp:" : "hmp:") + absolute(text.substr(5));
-        else if (text.starts_with("tcp:") && qmp)
-            monitor.address = text.starts_with("tcp::") ? "tcp:localhost" + text.substr(4) : text;
+        else if (text.starts_with("tcp:"))
+            monitor.address = (qmp ? "" : "hmp:") +
+                              (text.starts_with("tcp::") ? "tcp:localhost" + text.substr(4) : text);
         else if (text.starts_with("chardev:"))
             return mons_.push_back({{"chardev", text.substr(8)}, {"mode", qmp ? "control" : ""}});
         if (!monitor.address.empty()) process_.monitors.push_back(std::move(monitor));

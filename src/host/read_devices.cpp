@@ -78,6 +78,7 @@ pci_function read_function(const file_tree& files, const std::string& name,
                 if (auto virtual_function = link_to_function(files, path + "/" + entry))
                     function.virtual_functions.push_back(*virtual_function);
     function.console_display = files.read_line(path + "/boot_vga") == "1";
+    function.has_driver_override = files.exists(path + "/driver_override");
     if (may_hold_disks(function)) collect_block_devices(files, path, 8, function.block_devices);
     if (const auto real = files.resolve(path)) {
         function.upstream = addresses_in(*real);

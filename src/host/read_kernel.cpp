@@ -1,6 +1,7 @@
 #include "host/read_kernel.hpp"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 
 #include <sys/klog.h>
@@ -64,6 +65,12 @@ std::optional<bool> read_interrupt_remapping(const file_tree& files, const iommu
     return std::nullopt;
 }
 
+std::string kernel_release() {
+    utsname kernel{};
+    ::uname(&kernel);
+    return kernel.release;
+}
+
 } // namespace
 
 iommu_evidence read_iommu(const file_tree& files, bool with_log) {
@@ -80,11 +87,24 @@ iommu_evidence read_iommu(const file_tree& files, bool with_log) {
     return found;
 }
 
+std::map<std::string, std::string> read_kernel_options(const file_tree& files) {
+    constexpr std::array wanted{"CONFIG_INTEL_IOMMU", "CONFIG_INTEL_IOMMU_DEFAULT_ON",
+                                "CONFIG_AMD_IOMMU",   "CONFIG_IRQ_REMAP",
+                                "CONFIG_PCI_STUB",    "CONFIG_VFIO_PCI"};
+    auto text = files.read_or_empty("/boot/config-" + kernel_release());
+    if (text.empty()) text = files.read_or_empty("/lib/modules/" + kernel_release() + "/config");
+    std::map<std::string, std::string> found;
+    if (text.empty()) return found;
+    for (const std::string name : wanted) {
+        const auto line = text.find("\n" + name + "=");
+        found[name] = line == text.npos ? "n" : text.substr(line + name.size() + 2, 1);
+    }
+    return found;
+}
+
 std::map<std::string, module_state> read_modules(const file_tree& files,
                                                  std::span<const char* const> names) {
-    utsname kernel{};
-    ::uname(&kernel);
-    const auto directory = "/lib/modules/" + std::string(kernel.release);
+    const auto directory = "/lib/modules/" + kernel_release();
     // The lists write a module's file name, with either dash.
     const auto underscored = [](std::string text) {
         std::ranges::replace(text, '-', '_');

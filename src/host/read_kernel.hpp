@@ -16,4 +16,8 @@ iommu_evidence read_iommu(const file_tree& files, bool with_log);
 std::map<std::string, module_state> read_modules(const file_tree& files,
                                                  std::span<const char* const> names);
 
+/// The options of the kernel's configuration that assignment needs, where /boot or /lib/modules
+/// has it; "n" for one that is not set.
+std::map<std::string, std::string> read_kernel_options(const file_tree& files);
+
 } // namespace vmplug

@@ -275,6 +275,8 @@ asio::awaitable<result<std::unique_ptr<monitor>>> monitor::connect(monitor_addre
     if (!shared->session.is_ready() && !shared->ended)
         co_await shared->changed.async_wait(asio::as_tuple(asio::use_awaitable));
     if (shared->session.is_ready()) co_return std::move(made);
+    if (shared->ended && shared->ended->code == error_code::protocol_violation)
+        shared->ended->remedy = "a human monitor is named with hmp:PATH";
     if (shared->ended) co_return *shared->ended;
     if (shared->session.peer())
         co_return error{

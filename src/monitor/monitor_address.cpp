@@ -32,6 +32,11 @@ result<monitor_address> parse_tcp(std::string_view text) {
 } // namespace
 
 result<monitor_address> parse_monitor_address(std::string_view text) {
+    if (text.starts_with("hmp:")) {
+        auto address = parse_monitor_address(text.substr(4));
+        if (address.has_value()) address->human = true;
+        return address;
+    }
     if (text.starts_with("tcp:")) return parse_tcp(text.substr(4));
     auto path = text.starts_with("qmp:") ? text.substr(4) : text;
     if (path.empty() || path.size() > socket_path_max || path.find('\0') != path.npos)
@@ -42,10 +47,10 @@ result<monitor_address> parse_monitor_address(std::string_view text) {
 }
 
 std::string format_monitor_address(const monitor_address& address) {
-    if (!address.path.empty()) return "qmp:" + address.path;
+    if (!address.path.empty()) return (address.human ? "hmp:" : "qmp:") + address.path;
     const bool is_v6 = address.host.find(':') != std::string::npos;
-    return "tcp:" + (is_v6 ? "[" + address.host + "]" : address.host) + ":" +
-           std::to_string(address.port);
+    return (address.human ? "hmp:tcp:" : "tcp:") +
+           (is_v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
 }
 
 } // namespace vmplug

@@ -11,6 +11,8 @@ struct attach_choice {
     bool name_port = true; ///< say bus= to QEMU
     const device_model* model = nullptr;
     std::string host_driver;
+    bool for_guest = true; ///< false: the host's half alone
+    binding_way binding = binding_way::automatic;
     std::vector<const pci_function*> to_bind; ///< the device and the neighbours that go along
     std::vector<std::string> notes;
     std::vector<error> refusals;
@@ -21,6 +23,9 @@ void check_guest(const attach_request& request, const situation& seen, attach_ch
 
 /// The host's half: the function, its group, who uses it, what depends on it.
 void check_host(const attach_request& request, const situation& seen, attach_choice& choice);
+
+/// Whether a function is bound by way of new_id.
+bool uses_new_id(const pci_function& function, binding_way way);
 
 /// Whether an operation in the journal concerns this guest: the same process.
 bool is_same_guest(const operation_record& record, const situation& seen);

@@ -18,8 +18,8 @@ void refuse(attach_choice& choice, error_code code, const host_address& where, s
 }
 
 void check_iommu(const situation& seen, const pci_function& function, attach_choice& choice) {
-    // pci-stub asks nothing of an IOMMU; pci-assign will, and QEMU says so then.
-    if (function.iommu_group || choice.host_driver == "pci-stub") return;
+    // pci-stub alone asks nothing of an IOMMU; the guest that gets the device will.
+    if (function.iommu_group || (choice.host_driver == "pci-stub" && !choice.for_guest)) return;
     std::string evidence = "the function is in no IOMMU group";
     if (!seen.host.iommu.enabled)
         evidence = seen.host.iommu.firmware_table
@@ -83,6 +83,13 @@ void check_owner(const situation& seen, const pci_function& function, attach_cho
                           "it is assigned to " + field(record.subject, "guest") + " as " +
                               field(record.subject, "id") + " (operation " +
                               std::to_string(record.number) + ")");
+    // pci-assign leaves no open group behind: the command line of its QEMU is what tells.
+    for (const auto& qemu : seen.host.qemus)
+        if (function.driver == "pci-stub" &&
+            std::ranges::find(qemu.hosts, function.address) != qemu.hosts.end())
+            return refuse(choice, error_code::device_assigned, function.address,
+                          "QEMU process " + std::to_string(qemu.identity.pid) +
+                              " was started with it");
     check_group_users(seen, function, choice);
 }
 
@@ -104,7 +111,53 @@ void check_driver(const situation& seen, const pci_function& function, attach_ch
            "this kernel has no " + choice.host_driver);
 }
 
+/// QEMU shares no interrupt line with the host (pci-assign); VFIO can when the device can mask its
+/// interrupt, which its driver finds out when the guest switches it on.
+void check_interrupts(const situation& seen, const pci_function& function, attach_choice& choice) {
+    const auto known = seen.host.abilities.find(function.address);
+    if (known == seen.host.abilities.end()) return;
+    if (known->second.dead)
+        return refuse(choice, error_code::device_dead, function.address,
+                      "its configuration space reads as ones");
+    if (!known->second.shares_interrupt()) return;
+    const auto words = describe_shared_interrupt(known->second);
+    if (choice.host_driver == "pci-stub" && choice.for_guest)
+        refuse(choice, error_code::interrupt_shared, function.address, words);
+    else
+        choice.notes.push_back(words + ": it may not interrupt in the guest");
+}
+
+void check_display(const attach_request& request, const pci_function& function,
+                   attach_choice& choice) {
+    if (!function.is_display()) return;
+    if (choice.host_driver == "pci-stub" && choice.for_guest && !request.force)
+        refuse(choice, error_code::device_is_display, function.address, display_words);
+    else
+        choice.notes.emplace_back(display_words);
+}
+
+/// new_id makes pci-stub take every device of those ids that has no driver.
+void check_twins(const situation& seen, attach_choice& choice) {
+    for (const auto* function : choice.to_bind) {
+        if (!uses_new_id(*function, choice.binding)) continue;
+        for (const auto& other : seen.host.functions) {
+            const bool twin = other.vendor == function->vendor && other.device == function->device;
+            const bool known = std::ranges::find(choice.to_bind, &other) != choice.to_bind.end();
+            if (twin && !known && other.driver.empty())
+                refuse(choice, error_code::twin_unbound, function->address,
+                       "new_id would make " + choice.host_driver + " take " +
+                           format_address(other.address) +
+                           " too: it has the same ids and no driver");
+        }
+    }
+}
+
 } // namespace
+
+bool uses_new_id(const pci_function& function, binding_way way) {
+    if (way == binding_way::automatic) return !function.has_driver_override;
+    return way == binding_way::new_id;
+}
 
 void check_host(const attach_request& request, const situation& seen, attach_choice& choice) {
     const auto* function = seen.host.find(request.device);
@@ -114,6 +167,7 @@ void check_host(const attach_request& request, const situation& seen, attach_cho
     if (function->is_bridge())
         return refuse(choice, error_code::device_is_bridge, request.device,
                       "it is a bridge (class " + std::to_string(function->class_code >> 16) + ")");
+    choice.binding = request.binding;
     choice.to_bind.push_back(function);
     check_iommu(seen, *function, choice);
     check_owner(seen, *function, choice);
@@ -121,8 +175,9 @@ void check_host(const attach_request& request, const situation& seen, attach_cho
     check_critical(request, seen, *function, choice);
     check_group(request, seen, *function, choice);
     check_driver(seen, *function, choice);
-    if (function->is_display())
-        choice.notes.push_back("a display adapter often needs more than PCI assignment");
+    check_interrupts(seen, *function, choice);
+    check_display(request, *function, choice);
+    check_twins(seen, choice);
 }
 
 } // namespace vmplug

@@ -4,15 +4,25 @@
 #include "plan/property_text.hpp"
 
 #include <algorithm>
+#include <cstdio>
 
 namespace vmplug {
 namespace {
 
-step bind_step(const pci_function& function, const std::string& driver) {
-    return {step_kind::set_binding,
-            {{"device", format_address(function.address)},
-             {"driver", driver},
-             {"driver_override", driver}}};
+std::string format_ids(const pci_function& function) {
+    char text[16];
+    std::snprintf(text, sizeof text, "%04x %04x", function.vendor, function.device);
+    return text;
+}
+
+step bind_step(const pci_function& function, const std::string& driver, binding_way way) {
+    step made{step_kind::set_binding,
+              {{"device", format_address(function.address)}, {"driver", driver}}};
+    if (uses_new_id(function, way))
+        made.arguments["new_id"] = format_ids(function);
+    else
+        made.arguments["driver_override"] = driver;
+    return made;
 }
 
 std::optional<step> memlock_step(const situation& seen, attach_choice& choice) {
@@ -61,7 +71,7 @@ void add_binding_steps(const situation& seen, attach_choice& choice, plan& made)
     std::ranges::reverse(choice.to_bind);
     for (const auto* function : choice.to_bind)
         if (function->driver != choice.host_driver)
-            made.steps.push_back(bind_step(*function, choice.host_driver));
+            made.steps.push_back(bind_step(*function, choice.host_driver, choice.binding));
 }
 
 void add_steps(const attach_request& request, const situation& seen, attach_choice& choice,
@@ -104,7 +114,9 @@ plan plan_bind(const bind_request& request, const situation& seen) {
     half.device = request.device;
     half.with_group = request.with_group;
     half.force = request.force;
+    half.binding = request.binding;
     attach_choice choice;
+    choice.for_guest = false;
     choice.host_driver = request.driver == assignment_driver::pci_assign ? "pci-stub" : "vfio-pci";
     check_host(half, seen, choice);
     plan made;

@@ -25,6 +25,10 @@ constexpr std::array catalogue{
     error_entry{device_is_bridge, "device_is_bridge",
                 "Bridges and ports belong to the host; they cannot be assigned to a guest.",
                 "Choose a function behind the bridge; `vmplug devices` lists them."},
+    error_entry{
+        device_is_display, "device_is_display",
+        "A graphics card needs more than PCI assignment: legacy VGA ranges and its BIOS.",
+        "Use vfio-pci and a guest without legacy VGA, or repeat with --force if it is meant."},
     error_entry{device_critical, "device_critical",
                 "The host itself depends on this device: its network, its disks or its console.",
                 "Move the host's use elsewhere first, or repeat with --force if it is meant."},
@@ -43,6 +47,15 @@ constexpr std::array catalogue{
                 "The kernel has no IOMMU in use for this device, so it cannot be isolated.",
                 "Enable VT-d or AMD-Vi in the firmware and start the kernel with intel_iommu=on "
                 "(Intel; AMD needs no parameter); `vmplug check` shows the evidence."},
+    error_entry{interrupt_shared, "interrupt_shared",
+                "The device has no MSI and shares its interrupt line with another device, so its "
+                "interrupts cannot be told apart.",
+                "Take the other device from its driver, move the card to another slot, or use a "
+                "device with MSI."},
+    error_entry{twin_unbound, "twin_unbound",
+                "Another device with the same ids has no driver: new_id would give it to pci-stub "
+                "too.",
+                "Bind the other device to a driver first, or leave out --binding new_id."},
     error_entry{driver_unavailable, "driver_unavailable",
                 "The host driver that the device must be bound to is not there.",
                 "Load its module (`modprobe vfio-pci` or `modprobe pci-stub`), or install it."},

@@ -7,20 +7,21 @@ import sys
 ARROWS = {
     "include/vmplug": (set(), {"boost/system", "boost/asio", "nlohmann/json_fwd.hpp"}),
     "protocol/qmp": (set(), {"nlohmann"}),
+    "protocol/hmp": (set(), set()),
     "src/value": (set(), set()),
     "src/port": (set(), {"netlink"}),
     "src/host": ({"port"}, set()),
     "src/guest": (set(), {"nlohmann"}),
     "src/plan": (set(), set()),
     "src/journal": (set(), {"nlohmann", "sqlite3.h"}),
-    "src/monitor": ({"qmp"}, {"boost/asio", "boost/system"}),
-    "src/controller": ({"qmp", "port", "host", "guest", "plan", "journal", "monitor"},
+    "src/monitor": ({"hmp", "qmp"}, {"boost/asio", "boost/system"}),
+    "src/controller": ({"hmp", "qmp", "port", "host", "guest", "plan", "journal", "monitor"},
                        {"boost/asio", "nlohmann"}),
-    "src/command": ({"controller", "host", "qmp"}, {"boost/asio", "nlohmann", "pci/"}),
+    "src/command": ({"controller", "plan", "qmp"}, {"boost/asio", "nlohmann", "pci/"}),
     "src/cli": ({"command"}, {"boost/asio", "CLI/", "spdlog/", "nlohmann"}),
 }
 # Public headers that may show Asio to their reader.
-WITH_ASIO = {"monitor.hpp", "controller.hpp"}
+WITH_ASIO = {"monitor.hpp", "hmp_monitor.hpp", "controller.hpp"}
 OUTSIDE = {"boost/asio", "boost/system", "nlohmann", "netlink", "sqlite3.h", "pci/", "CLI/", "spdlog/"}
 LAYERS = {os.path.basename(layer): layer for layer in ARROWS}
 

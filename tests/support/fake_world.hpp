@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cerrno>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <set>
@@ -44,6 +46,7 @@ struct fake_world {
     std::map<std::string, device_state> devices;
     std::map<std::string, guest_state> guests;
     std::set<std::string> loaded{"e1000", "e1000e"};
+    std::set<std::string> told; ///< drivers that know the ids of all our devices, which are twins
     std::vector<std::string> violations;
     fault_injector faults;
 
@@ -115,6 +118,7 @@ public:
         if (path.starts_with(drivers_path))
             return world_.loaded.contains(path.substr(drivers_path.size()));
         if (path.starts_with("/dev/vfio/")) return group_has_node(path.substr(10));
+        if (path.ends_with("/driver_override")) return true;
         const auto& device = at(path);
         return !device.netdev.empty() && device.driver == device.native_driver;
     }
@@ -159,7 +163,7 @@ private:
     }
 
     static error refused(const std::string& path) {
-        return {error_code::host_io, path, "No such device", {}};
+        return {error_code::host_io, path, std::strerror(ENODEV), {}};
     }
 
     result<void> write_now(const std::string& path, const std::string& value) {
@@ -167,11 +171,14 @@ private:
             at(path).driver_override = value == "\n" ? "" : value;
             return {};
         }
+        const auto driver = path.substr(drivers_path.size(), path.rfind('/') - drivers_path.size());
+        if (path.ends_with("/new_id")) return tell(path, driver);
+        if (path.ends_with("/remove_id"))
+            return world_.told.erase(driver) ? result<void>() : refused(path);
         const auto found = world_.devices.find(value);
         if (found == world_.devices.end()) return refused(path);
         auto& device = found->second;
         if (path == "/sys/bus/pci/drivers_probe") return probe(device);
-        const auto driver = path.substr(drivers_path.size(), path.rfind('/') - drivers_path.size());
         if (path.ends_with("/unbind")) {
             if (device.driver != driver) return refused(path);
             if (world_.is_in_guest(value))
@@ -179,11 +186,23 @@ private:
             device.driver.clear();
             return {};
         }
-        const bool matches = device.driver_override.empty() ? driver == device.native_driver
-                                                            : driver == device.driver_override;
+        const bool matches = device.driver_override.empty()
+                                 ? driver == device.native_driver || world_.told.contains(driver)
+                                 : driver == device.driver_override;
         if (!device.driver.empty() || !matches || !world_.loaded.contains(driver))
             return refused(path);
         world_.attach_driver(device, driver);
+        return {};
+    }
+
+    /// The driver takes each device of those ids that has none.
+    result<void> tell(const std::string& path, const std::string& driver) {
+        if (!world_.loaded.contains(driver)) return refused(path);
+        if (!world_.told.insert(driver).second)
+            return error{error_code::host_io, path, std::strerror(EEXIST), {}};
+        for (auto& [address, device] : world_.devices)
+            if (device.driver.empty() && device.driver_override.empty())
+                world_.attach_driver(device, driver);
         return {};
     }
 

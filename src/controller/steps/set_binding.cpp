@@ -4,6 +4,8 @@
 #include <vmplug/plan.hpp>
 
 #include <array>
+#include <cerrno>
+#include <cstring>
 
 namespace vmplug {
 namespace {
@@ -31,6 +33,10 @@ std::string device_path(const std::string& device) {
     return "/sys/bus/pci/devices/" + device;
 }
 
+std::string driver_path(const std::string& driver) {
+    return "/sys/bus/pci/drivers/" + driver;
+}
+
 std::string read_driver(step_context& context, const std::string& device) {
     return context.host.read_link_name(device_path(device) + "/driver").value_or("");
 }
@@ -44,6 +50,7 @@ std::string parse_override(std::string text) {
 
 awaitable<result<binding>> read_binding(step_context& context, std::string device) {
     auto path = device_path(device) + "/driver_override";
+    if (!context.host.exists(path)) co_return binding{read_driver(context, device), {}};
     auto text = co_await context.host.read(std::move(path), context.host_deadline);
     if (text.has_error()) co_return text.error();
     co_return binding{read_driver(context, device), parse_override(std::move(*text))};
@@ -51,6 +58,23 @@ awaitable<result<binding>> read_binding(step_context& context, std::string devic
 
 awaitable<result<void>> write(step_context& context, std::string path, std::string value) {
     return context.host.write(std::move(path), std::move(value), context.host_deadline);
+}
+
+/// Takes the function off its driver, if it has one.
+awaitable<result<void>> unbind(step_context& context, std::string device) {
+    const auto current = read_driver(context, device);
+    if (current.empty()) co_return result<void>{};
+    co_return co_await write(context, driver_path(current) + "/unbind", device);
+}
+
+result<void> verify(step_context& context, const std::string& device, const std::string& driver) {
+    const auto now = read_driver(context, device);
+    if (now == driver) return {};
+    return error{error_code::bind_failed,
+                 device_path(device),
+                 "the device is on " + (now.empty() ? std::string("no driver") : now) +
+                     " instead of " + (driver.empty() ? std::string("none") : driver),
+                 {}};
 }
 
 /// Lets the kernel choose, and takes the device from whoever else came first.
@@ -61,10 +85,10 @@ awaitable<result<void>> bind(step_context& context, std::string device, std::str
     if (probed.has_error() && chosen.empty()) co_return probed;
     // drivers_probe reports success even when no driver, or another one, took the device.
     if (!chosen.empty()) {
-        auto freed = co_await write(context, "/sys/bus/pci/drivers/" + chosen + "/unbind", device);
+        auto freed = co_await write(context, driver_path(chosen) + "/unbind", device);
         if (freed.has_error()) co_return freed;
     }
-    co_return co_await write(context, "/sys/bus/pci/drivers/" + driver + "/bind", device);
+    co_return co_await write(context, driver_path(driver) + "/bind", device);
 }
 
 /// Brings the function to `target` from whatever state it is in, so that it serves for applying,
@@ -73,26 +97,61 @@ awaitable<result<void>> bind(step_context& context, std::string device, std::str
 /// The override is written first: from then on no other driver can take the device, whenever we
 /// die. When the device goes back, the restored override keeps vfio-pci from taking it again.
 awaitable<result<void>> converge(step_context& context, std::string device, binding target) {
-    const auto value = target.driver_override.empty() ? std::string("\n") : target.driver_override;
-    auto written = co_await write(context, device_path(device) + "/driver_override", value);
-    if (written.has_error()) co_return written;
+    const auto override_path = device_path(device) + "/driver_override";
+    result<void> written;
+    // A kernel before 3.16 has no override.
+    if (context.host.exists(override_path) || !target.driver_override.empty()) {
+        const auto value = target.driver_override.empty() ? "\n" : target.driver_override;
+        written = co_await write(context, override_path, value);
+        if (written.has_error()) co_return written;
+    }
     const auto current = read_driver(context, device);
-    if (current != target.driver && !current.empty()) {
-        written = co_await write(context, "/sys/bus/pci/drivers/" + current + "/unbind", device);
+    if (current != target.driver) {
+        written = co_await unbind(context, device);
         if (written.has_error()) co_return written;
     }
     if (current != target.driver && !target.driver.empty()) {
         written = co_await bind(context, device, target.driver);
         if (written.has_error()) co_return written;
     }
-    const auto now = read_driver(context, device);
-    if (now == target.driver) co_return result<void>{};
-    co_return error{error_code::bind_failed,
-                    device_path(device),
-                    "the device is on " + (now.empty() ? std::string("no driver") : now) +
-                        " instead of " +
-                        (target.driver.empty() ? std::string("none") : target.driver),
-                    {}};
+    co_return verify(context, device, target.driver);
+}
+
+bool is(const result<void>& done, int reason) {
+    return done.has_error() && done.error().text == std::strerror(reason);
+}
+
+/// Makes a driver forget ids. Those that it does not know, or cannot forget (before Linux 2.6.36
+/// there was no way), are no failure.
+awaitable<result<void>> forget_ids(step_context& context, std::string driver, std::string ids) {
+    auto forgotten = co_await write(context, driver_path(driver) + "/remove_id", std::move(ids));
+    if (is(forgotten, ENODEV) || is(forgotten, ENOENT)) co_return result<void>{};
+    co_return forgotten;
+}
+
+/// Takes the device off its driver, tells the new one its ids, and takes the ids back, so that no
+/// other device of those ids goes there later.
+///
+/// The guide of 2010 tells the ids first. In this order a death in between shows: a device that is
+/// still on its old driver means that no ids were told.
+/// Ids that the driver knew before are not ours: they stay.
+awaitable<result<void>> introduce(step_context& context, std::string device, std::string driver,
+                                  std::string ids, std::string prior_override) {
+    result<void> moved;
+    // An override of its own keeps every other driver away.
+    if (!prior_override.empty())
+        moved = co_await write(context, device_path(device) + "/driver_override", "\n");
+    if (moved.has_value()) moved = co_await unbind(context, device);
+    if (moved.has_error()) co_return moved;
+    // The kernel gives the driver every device of these ids that has none: this one.
+    const auto told = co_await write(context, driver_path(driver) + "/new_id", ids);
+    const bool known = is(told, EEXIST);
+    if (told.has_error() && !known) co_return told;
+    if (read_driver(context, device) != driver)
+        moved = co_await write(context, driver_path(driver) + "/bind", device);
+    if (moved.has_value() && !known) moved = co_await forget_ids(context, driver, std::move(ids));
+    if (moved.has_error()) co_return moved;
+    co_return verify(context, device, driver);
 }
 
 /// Polls for a path that the kernel or udev makes a moment after the bind.
@@ -124,8 +183,9 @@ awaitable<result<void>> await_netdev(step_context& context, std::string device, 
 
 /// Moves one PCI function to a driver, with the driver_override that keeps it there.
 ///
-/// Arguments: `device`, `driver` (empty: none), `driver_override` (empty: any), `netdev` (waited
-/// for; empty: none). Prior state: `driver`, `driver_override`, `netdev`.
+/// Arguments: `device`, `driver` (empty: none), `driver_override` (empty: any), `new_id` (the ids,
+/// instead of an override), `netdev` (waited for; empty: none). Prior state: `driver`,
+/// `driver_override`, `netdev`.
 class set_binding_kind final : public step_kind_handler {
 public:
     std::string_view name() const override { return step_kind::set_binding; }
@@ -175,11 +235,17 @@ awaitable<result<fields>> set_binding_kind::observe(step_context& context,
 }
 
 awaitable<result<fields>> set_binding_kind::apply(step_context& context, const fields& arguments,
-                                                  const fields&) const {
+                                                  const fields& prior) const {
     const auto device = field(arguments, "device");
     auto target = target_of(arguments);
     const bool for_vfio = target.driver == "vfio-pci";
-    auto bound = co_await converge(context, device, std::move(target));
+    auto ids = field(arguments, "new_id");
+    result<void> bound;
+    if (ids.empty())
+        bound = co_await converge(context, device, std::move(target));
+    else
+        bound = co_await introduce(context, device, target.driver, std::move(ids),
+                                   field(prior, "driver_override"));
     if (bound.has_value() && for_vfio) bound = co_await await_group_node(context, device);
     if (bound.has_value()) {
         auto netdev = field(arguments, "netdev");
@@ -197,12 +263,19 @@ awaitable<result<presence>> set_binding_kind::probe(step_context& context, const
     auto found = co_await read_binding(context, field(arguments, "device"));
     if (found.has_error()) co_return found.error();
     if (*found == target_of(prior)) co_return presence::absent;
+    // Whether the driver still knows the ids cannot be read: the revert takes them back.
+    if (!field(arguments, "new_id").empty()) co_return presence::partial;
     co_return *found == target_of(arguments) ? presence::applied : presence::partial;
 }
 
 awaitable<result<void>> set_binding_kind::revert(step_context& context, const fields& arguments,
                                                  const fields& prior) const {
     const auto device = field(arguments, "device");
+    // We may have died between telling the ids and taking them back.
+    if (auto ids = field(arguments, "new_id"); !ids.empty()) {
+        auto forgotten = co_await forget_ids(context, field(arguments, "driver"), std::move(ids));
+        if (forgotten.has_error()) co_return forgotten;
+    }
     auto target = target_of(prior);
     auto bound = co_await converge(context, device, std::move(target));
     if (bound.has_error()) co_return bound;

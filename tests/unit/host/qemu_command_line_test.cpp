@@ -39,6 +39,8 @@ TEST_CASE("monitors: short forms, chardevs before and after, descriptors, relati
     CHECK(monitors(parse({"-qmp", "unix:a.qmp,server"})) == addresses{"qmp:/home/me/a.qmp"});
     CHECK(monitors(parse({"-qmp", "tcp::4444,server"})) == addresses{"tcp:localhost:4444"});
     CHECK(monitors(parse({"-monitor", "unix:/run/h,server"})) == addresses{"hmp:/run/h"});
+    CHECK(monitors(parse({"-monitor", "tcp:127.0.0.1:55555,server,nowait"})) ==
+          addresses{"hmp:tcp:127.0.0.1:55555"});
     CHECK(monitors(parse({"-monitor", "stdio"})).empty());
     CHECK(monitors(parse({"-mon", "chardev=m,mode=control", "-chardev",
                           "socket,id=m,path=/run/m,server=on"})) == addresses{"qmp:/run/m"});

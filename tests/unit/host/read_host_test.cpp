@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include <sys/utsname.h>
 #include <unistd.h>
 
 using namespace vmplug;
@@ -133,15 +134,57 @@ TEST_CASE("capabilities are read from configuration space, also from a damaged o
     configuration[0x51] = 0x40; // a ring
     tree.write(path, configuration);
     const auto address = *parse_host_address("00:02.0");
-    auto found = read_abilities(tree.files(), address);
+    auto found = read_abilities(tree.files(), {}, address);
     CHECK(found.msi);
     CHECK(found.msix);
     CHECK(found.interrupt_pin == 1);
     CHECK(!found.dead);
     tree.write(path, std::string(256, '\xff'));
-    found = read_abilities(tree.files(), address);
+    found = read_abilities(tree.files(), {}, address);
     CHECK(found.dead);
     CHECK(!found.msi);
+}
+
+TEST_CASE("the kernel's configuration, where it can be read") {
+    const fake_tree tree;
+    CHECK(read_kernel_options(tree.files()).empty());
+    utsname kernel{};
+    ::uname(&kernel);
+    tree.write("/boot/config-" + std::string(kernel.release),
+               "#\nCONFIG_INTEL_IOMMU=y\n# CONFIG_INTEL_IOMMU_DEFAULT_ON is not set\n"
+               "CONFIG_PCI_STUB=m\nCONFIG_PCI_STUBBORN=y\n");
+    auto found = read_kernel_options(tree.files());
+    CHECK(found["CONFIG_INTEL_IOMMU"] == "y");
+    CHECK(found["CONFIG_INTEL_IOMMU_DEFAULT_ON"] == "n");
+    CHECK(found["CONFIG_PCI_STUB"] == "m");
+    CHECK(found["CONFIG_AMD_IOMMU"] == "n");
+}
+
+TEST_CASE("who shares an interrupt line") {
+    const fake_tree tree;
+    const auto path = [](const char* address) {
+        return "/sys/bus/pci/devices/0000:" + std::string(address);
+    };
+    host_facts host;
+    for (const auto* text : {"00:02.0", "00:03.0", "00:04.0", "00:05.0"}) {
+        auto& function = host.functions.emplace_back();
+        function.address = *parse_host_address(text);
+        function.driver = "e1000";
+        tree.write(path(text) + "/irq", "16\n");
+    }
+    host.functions[0].netdevs = {"eth0"};
+    host.functions[2].driver = "pci-stub";
+    tree.write(path("00:05.0") + "/msi_irqs/30", "msi\n");
+    std::string configuration(256, '\0');
+    configuration[0x3d] = 1;
+    tree.write(path("00:02.0") + "/config", configuration);
+    tree.write("/proc/interrupts", "           CPU0\n  1:    9  IO-APIC   1-edge   i8042\n"
+                                   " 16:   12  IO-APIC  16-fasteoi   eth0, i801_smbus\n"
+                                   "116:    1  IO-APIC  16-fasteoi   other\n");
+    const auto found = read_abilities(tree.files(), host, host.functions[0].address);
+    CHECK(found.interrupt_sharers ==
+          std::vector<std::string>{"0000:00:03.0 (e1000)", "i801_smbus"});
+    CHECK(found.shares_interrupt());
 }
 
 TEST_CASE("a group is viable by VFIO's rule") {

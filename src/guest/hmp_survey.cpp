@@ -1,0 +1,192 @@
+#include "guest/hmp_survey.hpp"
+
+#include "guest/device_tree.hpp"
+#include "guest/port_rules.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <set>
+
+namespace vmplug {
+namespace {
+
+enum question : std::size_t {
+    name,
+    status,
+    migration,
+    memory,
+    tree,
+    pci,
+    models,
+    vfio_pci,
+    pci_assign
+};
+
+/// Calls `visit` for each line, without its ending.
+template <class Visit>
+void for_each_line(std::string_view text, Visit visit) {
+    for (std::size_t begin = 0; begin < text.size();) {
+        const auto end = std::min(text.find('\n', begin), text.size());
+        visit(text.substr(begin, end - begin));
+        begin = end + 1;
+    }
+}
+
+/// What follows `label` in the first line that begins with it.
+std::string_view value_after(std::string_view text, std::string_view label) {
+    std::string_view found;
+    for_each_line(text, [&](std::string_view line) {
+        if (found.empty() && line.starts_with(label)) found = line.substr(label.size());
+    });
+    return found;
+}
+
+std::uint64_t number_after(std::string_view text, std::string_view label) {
+    const auto digits = value_after(text, label);
+    std::uint64_t number = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    return number;
+}
+
+/// "running", "paused", "paused (prelaunch)": the run state is in the brackets.
+std::string run_state(std::string_view text) {
+    const auto open = text.find('(');
+    if (open == text.npos) return std::string(text);
+    return std::string(text.substr(open + 1, text.find(')') - open - 1));
+}
+
+std::string migration_under_way(std::string_view text) {
+    const auto state = value_after(text, "Migration status: ");
+    const bool over = state.empty() || state == "none" || state == "completed" ||
+                      state.starts_with("failed") || state == "cancelled";
+    return over ? std::string() : std::string(state);
+}
+
+/// Whether `device_add ?` names the model, as its name or as an alias.
+bool names_model(std::string_view help, const std::string& model) {
+    return help.find("name \"" + model + "\"") != help.npos ||
+           help.find("alias \"" + model + "\"") != help.npos;
+}
+
+/// "  host=<str>  - ..." today, "pci-assign.host=pci-hostaddr" until QEMU 2.x.
+device_model parse_properties(std::string type, std::string_view help) {
+    device_model model{std::move(type), {}};
+    for_each_line(help, [&](std::string_view line) {
+        const auto begin = std::min(line.find_first_not_of(' '), line.size());
+        line = line.substr(begin, line.find(' ', begin) - begin);
+        const auto equals = line.find('=');
+        if (equals == line.npos) return;
+        auto property = line.substr(0, equals);
+        if (const auto dot = property.rfind('.'); dot != property.npos)
+            property.remove_prefix(dot + 1);
+        auto kind = line.substr(equals + 1);
+        if (kind.starts_with('<') && kind.ends_with('>')) kind = kind.substr(1, kind.size() - 2);
+        model.properties.push_back({std::string(property), std::string(kind)});
+    });
+    return model;
+}
+
+std::string machine_type_of(const device_tree& tree) {
+    if (tree.has_type("i440FX-pcihost")) return "pc-i440fx";
+    return tree.has_type("q35-pcihost") ? "pc-q35" : "";
+}
+
+/// Built-in devices have no id either: only what sits on a port counts as added.
+bool was_added(const tree_device& device, const device_tree& tree) {
+    const auto* parent = tree.find(device.bus);
+    return !device.qdev_id.empty() || (parent && is_single_slot(parent->type));
+}
+
+std::string property_of(const tree_device& device, const std::string& key) {
+    const auto found = device.properties.find(key);
+    return found == device.properties.end() ? std::string() : found->second;
+}
+
+void take_tree(const device_tree& tree, guest_facts& facts) {
+    facts.machine_type = machine_type_of(tree);
+    std::set<std::string> hot_plug_off;
+    for (const auto& each : tree.devices) {
+        if (!was_added(each, tree)) continue;
+        guest_device device;
+        device.qdev_id = each.qdev_id;
+        device.type = each.type;
+        device.bus = each.bus;
+        // There are no QOM paths here: this says as much to a person.
+        device.qom_path =
+            each.qdev_id.empty() ? "a " + each.type + " without id on " + each.bus : each.qdev_id;
+        if (is_assigned_type(each.type)) device.host = property_of(each, "host");
+        device.configured = each.configured;
+        const auto hot_plug = property_of(each, "hotplug");
+        if (hot_plug == "false" || hot_plug == "off") hot_plug_off.insert(device.qom_path);
+        facts.devices.push_back(std::move(device));
+    }
+    facts.ports.clear();
+    collect_ports(facts, hot_plug_off);
+}
+
+} // namespace
+
+std::span<const char* const> hmp_survey_lines() {
+    static constexpr std::array lines{"info name",
+                                      "info status",
+                                      "info migrate",
+                                      "info memory_size_summary",
+                                      "info qtree",
+                                      "info pci",
+                                      "device_add ?",
+                                      "device_add vfio-pci,?",
+                                      "device_add pci-assign,?"};
+    return lines;
+}
+
+void hmp_survey::answer(std::size_t number, std::string_view output) {
+    const auto text = output.substr(0, output.find_last_not_of("\r\n ") + 1);
+    switch (number) {
+    case name:
+        facts_.name = text;
+        return;
+    case status:
+        facts_.status = run_state(value_after(text, "VM status: "));
+        facts_.running = facts_.status == "running";
+        return;
+    case migration:
+        facts_.migration = migration_under_way(text);
+        return;
+    case memory:
+        facts_.ram_bytes =
+            number_after(text, "base memory: ") + number_after(text, "plugged memory: ");
+        return;
+    case tree:
+        return take_tree(parse_device_tree(text), facts_);
+    case pci:
+        if (facts_.machine_type.empty() && facts_.devices.empty())
+            take_tree(parse_pci_list(text), facts_);
+        return;
+    case models:
+        knows_models_ = text.find("name \"") != text.npos;
+        if (names_model(text, "vfio-pci")) facts_.vfio_pci = device_model{"vfio-pci", {}};
+        if (names_model(text, "pci-assign") || names_model(text, "kvm-pci-assign"))
+            facts_.pci_assign = device_model{"pci-assign", {}};
+        return;
+    case vfio_pci:
+        if (facts_.vfio_pci) facts_.vfio_pci = parse_properties("vfio-pci", text);
+        return;
+    case pci_assign:
+        if (facts_.pci_assign) facts_.pci_assign = parse_properties("pci-assign", text);
+        return;
+    default:
+        return;
+    }
+}
+
+/// The first QEMUs print the list of models to their own stderr. They are older than VFIO, so
+/// pci-assign is what they may have; device_add finds out.
+guest_facts hmp_survey::facts() const {
+    auto facts = facts_;
+    if (!knows_models_ && !facts.vfio_pci && !facts.pci_assign)
+        facts.pci_assign = device_model{"pci-assign", {}};
+    return facts;
+}
+
+} // namespace vmplug

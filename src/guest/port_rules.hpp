@@ -1,0 +1,21 @@
+#pragma once
+
+#include <vmplug/guest_facts.hpp>
+
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace vmplug {
+
+/// Whether a device model is one of PCI assignment: vfio-pci, or pci-assign by either name.
+bool is_assigned_type(std::string_view type);
+
+/// Whether a device model is a port that takes one device, at slot 0.
+bool is_single_slot(std::string_view type);
+
+/// Fills `facts.ports` from its machine type and devices. `hot_plug_off` holds the QOM paths of
+/// ports that were started with hotplug=off.
+void collect_ports(guest_facts& facts, const std::set<std::string>& hot_plug_off);
+
+} // namespace vmplug
