@@ -1,6 +1,7 @@
 #include "command/duration.hpp"
 #include "command/handlers.hpp"
 #include "command/json_text.hpp"
+#include "command/subject.hpp"
 #include "command/terminal_text.hpp"
 #include "qmp/message.hpp"
 
@@ -166,10 +167,7 @@ command_task run_list(command_context& context, const invocation& asked) {
         json entry = record.subject;
         entry["operation"] = record.number;
         entry["state"] = std::move(state);
-        const bool meant = wanted.empty() || text_at(entry, "guest") == wanted ||
-                           text_at(entry, "guest_pid") == wanted ||
-                           text_at(entry, "monitor").ends_with(wanted);
-        if (meant) list.push_back(std::move(entry));
+        if (wanted.empty() || is_of_guest(record.subject, wanted)) list.push_back(std::move(entry));
     };
     const auto qemus = context.control.read_qemus(false);
     for (const auto& record : *records) {

@@ -25,7 +25,7 @@ struct verb_argument {
 };
 
 struct verb_option {
-    const char* name;            ///< "--with-group"
+    const char* name;            ///< "--with-group", or with a short form "-v,--verbose"
     const char* value = nullptr; ///< as help shows it; nullptr: a flag
     const char* help = "";
     value_kind kind = value_kind::none;
@@ -81,6 +81,13 @@ struct verb {
 };
 
 std::span<const verb> verbs();
+
+/// What every verb takes, before or after its name.
+std::span<const verb_option> common_options();
+
+/// "--verbose" of "-v,--verbose".
+std::string long_name(const verb_option& option);
+
 const verb* find_verb(std::string_view name);
 
 /// The verb with the most similar name, empty when none is similar.

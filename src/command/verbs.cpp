@@ -218,6 +218,20 @@ std::span<const verb> verbs() {
     return table();
 }
 
+std::span<const verb_option> common_options() {
+    static const std::vector<verb_option> rows{
+        {"--json", nullptr, "one JSON object on stdout, also on failure"},
+        {"--state-dir", "DIR", "where the journal is (VMPLUG_STATE_DIR; default /var/lib/vmplug)"},
+        {"-v,--verbose", nullptr, "say more, on stderr"},
+    };
+    return rows;
+}
+
+std::string long_name(const verb_option& option) {
+    const std::string_view name = option.name;
+    return std::string(name.substr(name.find(',') + 1));
+}
+
 const verb* find_verb(std::string_view name) {
     const auto found =
         std::ranges::find_if(table(), [&](const verb& row) { return row.name == name; });
