@@ -32,6 +32,20 @@ struct verb_values {
     std::map<std::string, bool> flags;
 };
 
+void add_option(CLI::App& command, const verb_option& row, verb_values& values) {
+    const auto name = long_name(row);
+    if (!row.value) {
+        command.add_flag(row.name, values.flags[name], row.help);
+        return;
+    }
+    auto* option = command.add_option(row.name, values.texts[name], row.help);
+    option->type_name(row.value)->allow_extra_args(false);
+    if (row.repeated)
+        option->expected(1, 1000)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    else
+        option->expected(1);
+}
+
 void add_options(CLI::App& command, const verb& row, verb_values& values) {
     for (const auto& argument : row.arguments) {
         auto* option = command.add_option(argument.name, values.texts[argument.name]);
@@ -40,27 +54,15 @@ void add_options(CLI::App& command, const verb& row, verb_values& values) {
         // QMP values are taken as they are: a bracket begins a JSON array and no list of ours.
         option->allow_extra_args(argument.repeated);
     }
-    for (const auto& each : row.options) {
-        if (!each.value) {
-            command.add_flag(each.name, values.flags[each.name], each.help);
-            continue;
-        }
-        auto* option = command.add_option(each.name, values.texts[each.name], each.help);
-        option->type_name(each.value)->allow_extra_args(false);
-        if (each.repeated)
-            option->expected(1, 1000)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-        else
-            option->expected(1);
-    }
+    for (const auto& each : row.options)
+        add_option(command, each, values);
 }
 
-/// Options that every verb takes, before or after its name.
-void add_common(CLI::App& app, command_line& parsed) {
-    app.add_flag("--json", parsed.json, "one JSON object on stdout, also on failure");
-    app.add_option("--state-dir", parsed.state_directory,
-                   "where the journal is (VMPLUG_STATE_DIR; default /var/lib/vmplug)")
-        ->type_name("DIR");
-    app.add_flag("-v,--verbose", parsed.verbose, "say more, on stderr");
+void take_common(const verb_values& values, command_line& parsed) {
+    parsed.json = values.flags.at("--json");
+    parsed.verbose = values.flags.at("--verbose") ? 1 : 0;
+    const auto& directory = values.texts.at("--state-dir");
+    if (!directory.empty()) parsed.state_directory = directory.back();
 }
 
 std::string verb_description(const verb& row) {
@@ -118,7 +120,8 @@ command_line parse_command_line(int argc, char** argv) {
     command_line parsed;
     if (const char* directory = std::getenv("VMPLUG_STATE_DIR")) parsed.state_directory = directory;
     CLI::App app("Hot-adds host PCI devices to live QEMU guests and takes them back.", "vmplug");
-    app.set_version_flag("--version", std::string("vmplug " VMPLUG_VERSION));
+    app.set_version_flag("--version",
+                         std::string("vmplug " VMPLUG_VERSION "\nbuilt on " VMPLUG_BUILT_ON));
     app.footer(exit_codes_text());
     app.fallthrough();
     auto formatter = std::make_shared<overview_formatter>();
@@ -127,7 +130,9 @@ command_line parse_command_line(int argc, char** argv) {
     formatter->label("Subcommands", "Verbs");
     app.formatter(formatter);
     app.require_subcommand(1);
-    add_common(app, parsed);
+    verb_values common;
+    for (const auto& each : common_options())
+        add_option(app, each, common);
     std::map<const CLI::App*, std::pair<const verb*, verb_values>> commands;
     for (const auto& row : verbs()) {
         auto* command = app.add_subcommand(row.name, verb_description(row));
@@ -163,6 +168,7 @@ command_line parse_command_line(int argc, char** argv) {
     const auto& [row, values] = commands.at(app.get_subcommands().front());
     parsed.asked = row;
     take_values(values, parsed.values);
+    take_common(common, parsed);
     return parsed;
 }
 

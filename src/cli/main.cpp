@@ -1,4 +1,5 @@
 #include "cli/command_line.hpp"
+#include "cli/hidden_entries.hpp"
 #include "cli/terminal.hpp"
 #include "command/json_text.hpp"
 #include "command/terminal_text.hpp"
@@ -126,6 +127,7 @@ int main(int argc, char** argv) {
     // A reader that goes away (`| head`) must not end an operation half-way.
     std::signal(SIGPIPE, SIG_IGN);
     try {
+        if (const auto code = run_hidden_entry(argc, argv)) return *code;
         auto parsed = parse_command_line(argc, argv);
         if (parsed.ended) {
             std::fputs(parsed.ended->output.c_str(), stdout);

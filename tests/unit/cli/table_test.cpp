@@ -1,0 +1,142 @@
+#include "cli/command_line.hpp"
+#include "command/completion.hpp"
+#include "command/man_page.hpp"
+#include "command/roff_text.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+#include <sstream>
+
+// The table's self-test: what is said of a verb has to hold wherever it is said.
+
+using namespace vmplug;
+
+namespace {
+
+command_line parse(const std::string& line) {
+    std::vector<std::string> words;
+    std::istringstream stream(line);
+    for (std::string word; stream >> word;)
+        words.push_back(word);
+    std::vector<char*> arguments;
+    for (auto& word : words)
+        arguments.push_back(word.data());
+    return parse_command_line(static_cast<int>(arguments.size()), arguments.data());
+}
+
+std::vector<std::string> offered(std::vector<std::string> words) {
+    controller_options options;
+    options.state_directory = "/nonexistent";
+    const controller control(options);
+    std::vector<std::string> texts;
+    boost::asio::io_context io{1};
+    boost::asio::co_spawn(io, complete(control, find_completion_point(words)),
+                          [&](std::exception_ptr failed, std::vector<candidate> found) {
+                              REQUIRE_FALSE(failed);
+                              for (const auto& each : found)
+                                  texts.push_back(each.text);
+                          });
+    io.run();
+    return texts;
+}
+
+bool offers(const std::vector<std::string>& texts, const std::string& wanted) {
+    return std::ranges::find(texts, wanted) != texts.end();
+}
+
+bool is_sentence(const std::string& text) {
+    return text.size() > 10 && text.back() == '.';
+}
+
+} // namespace
+
+TEST_CASE("every verb is described, runs and renders") {
+    std::set<std::string> names;
+    for (const auto& row : verbs()) {
+        CAPTURE(row.name);
+        CHECK(names.insert(row.name).second);
+        CHECK(std::string(row.summary).size() > 5);
+        CHECK(is_sentence(row.description));
+        CHECK((row.run != nullptr));
+        CHECK((row.render != nullptr));
+        for (const auto& option : row.options)
+            CHECK(std::string(option.help).size() > 5);
+        const auto repeated = std::ranges::find_if(row.arguments, &verb_argument::repeated);
+        CHECK(row.arguments.end() - repeated <= 1); // only the last one
+    }
+}
+
+TEST_CASE("every verb's example is parsed as that verb, with all that it shows") {
+    for (const auto& row : verbs()) {
+        CAPTURE(row.example);
+        const auto parsed = parse(row.example);
+        CHECK_FALSE(parsed.ended);
+        CHECK(parsed.asked == &row);
+        for (const auto& argument : row.arguments)
+            if (argument.required) CHECK(parsed.values.has(argument.name));
+    }
+}
+
+TEST_CASE("every verb has help of its own") {
+    for (const auto& row : verbs()) {
+        CAPTURE(row.name);
+        const auto parsed = parse(std::string("vmplug ") + row.name + " --help");
+        REQUIRE(parsed.ended);
+        CHECK(parsed.ended->exit_code == 0);
+        const auto& help = parsed.ended->output;
+        for (const std::string said : {row.summary, row.description, row.example})
+            CHECK_MESSAGE(help.find(said) != help.npos, said);
+        for (const auto& option : row.options)
+            CHECK_MESSAGE(help.find(long_name(option)) != help.npos, option.name);
+    }
+}
+
+TEST_CASE("every verb and all that it takes is in the manual page") {
+    const auto page = man_page("1.2.3");
+    for (const auto& row : verbs()) {
+        CAPTURE(row.name);
+        const auto begin = page.find(".SS \"" + escape_roff(row.name) + "\"\n");
+        REQUIRE(begin != page.npos);
+        const auto section = page.substr(begin, page.find("\n.S", begin + 1) - begin);
+        CHECK(section.find(format_roff_prose(row.description)) != section.npos);
+        CHECK(section.find(roff_bold(row.example)) != section.npos);
+        for (const auto& argument : row.arguments)
+            CHECK(section.find(roff_italic(argument.name)) != section.npos);
+        for (const auto& option : row.options) {
+            CHECK(section.find(roff_bold(long_name(option))) != section.npos);
+            CHECK(section.find(format_roff_prose(option.help)) != section.npos);
+        }
+    }
+}
+
+TEST_CASE("every verb, its options and its choices are completed") {
+    for (const auto& row : verbs()) {
+        CAPTURE(row.name);
+        CHECK(offers(offered({""}), row.name));
+        const auto options = offered({row.name, "-"});
+        for (const auto& option : row.options) {
+            CHECK(offers(options, long_name(option)));
+            if (option.kind != value_kind::choice) continue;
+            for (const auto& choice : offered({row.name, option.name, ""}))
+                CHECK_MESSAGE(std::string(option.help).find(choice) != std::string::npos, choice);
+        }
+        for (const auto& option : common_options())
+            CHECK(offers(options, long_name(option)));
+    }
+    CHECK(offers(offered({"explain", ""}), "no_free_port"));
+    CHECK(offered({"attach", "web", "01:00.0", "--wait-guest", "5"}) ==
+          std::vector<std::string>{"5ms", "5s", "5m"});
+}
+
+TEST_CASE("options that take a value have a kind, so that completion knows what to do") {
+    for (const auto& row : verbs())
+        for (const auto& option : row.options) {
+            CAPTURE(option.name);
+            CHECK((option.value != nullptr) == (option.kind != value_kind::none));
+            CHECK((option.kind == value_kind::choice) == (option.choices[0] != '\0'));
+        }
+}
