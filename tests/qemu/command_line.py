@@ -1,10 +1,13 @@
 """The command line against real QEMUs on this machine, and against what people get wrong."""
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
@@ -96,6 +99,59 @@ def a_hostile_name_cannot_act_on_the_terminal():
         expect(vmplug("vms").json["guests"][0]["name"] == HOSTILE, "JSON keeps it")
 
 
+def candidates(*words):
+    run = subprocess.run([VMPLUG, "__complete", *words], capture_output=True, text=True, timeout=5)
+    expect(run.returncode == 0 and not run.stderr, run)
+    return dict((line + "\t").split("\t")[:2] for line in run.stdout.splitlines())
+
+
+def completion_knows_guests_sockets_and_free_ports():
+    with Qemu("alpha") as qemu, Qemu("beta"), Qemu("twin") as one, Qemu("twin") as two:
+        guests = candidates("ports", "")
+        expect({"alpha", "beta", str(one.process.pid), str(two.process.pid)} <= set(guests), guests)
+        expect("twin" not in guests, guests)
+        expect(str(qemu.process.pid) in guests["alpha"], guests)
+        expect(set(candidates("ports", qemu.path)) == {qemu.socket(), qemu.socket("other")}, "paths")
+        expect(set(candidates("check", "--vm", "qmp:" + qemu.path)) ==
+               {"qmp:" + qemu.socket(), "qmp:" + qemu.socket("other")}, "with a protocol")
+        expect(set(candidates("attach", "alpha", "x", "--port", "")) == {"rp0"}, "a free port")
+        vmplug("qmp", "alpha", "device_add", "driver=e1000e", "id=nic", "bus=rp0")
+        expect(not candidates("attach", "alpha", "x", "--port", ""), "it is occupied")
+
+
+def completion_drops_what_a_hostile_guest_is_called():
+    for name in (HOSTILE, "$(touch owned)", "`id`", "--force", "a b", "a;reboot", "~root"):
+        with Qemu(name) as qemu:
+            shown = candidates("ports", "")
+            expect(str(qemu.process.pid) in shown, f"{name!r}: {shown}")
+            expect(all(re.fullmatch(r"[\w/][\w.:/@+=,-]*", each) for each in shown), f"{name!r}: {shown}")
+            expect("\x1b" not in "".join(shown.values()), shown)
+
+
+def fall_silent(listener):
+    """A monitor that greets and negotiates, and then answers no more."""
+    client, _ = listener.accept()
+    client.sendall(b'{"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}}, "capabilities": []}}\r\n')
+    call = json.loads(client.recv(4096))
+    client.sendall(json.dumps({"return": {}, "id": call.get("id")}).encode() + b"\r\n")
+    while client.recv(4096):
+        pass
+
+
+def completion_waits_for_no_guest():
+    path = work.name + "/silent"
+    with Qemu("alpha") as qemu, socket.socket(socket.AF_UNIX) as listener:
+        qemu.process.send_signal(signal.SIGSTOP)
+        listener.bind(path)
+        listener.listen()
+        threading.Thread(target=fall_silent, args=[listener], daemon=True).start()
+        for guest in ("alpha", path):
+            begin = time.monotonic()
+            expect(not candidates("attach", guest, "x", "--port", ""), "nobody answered")
+            expect(time.monotonic() - begin < 1.5, f"{guest}: it took too long")
+        qemu.process.send_signal(signal.SIGCONT)
+
+
 def events_stream_and_end_with_a_signal():
     with Qemu("epsilon") as qemu:
         run = subprocess.Popen([VMPLUG, "events", qemu.socket(), "--json"], stdout=subprocess.PIPE, text=True)
@@ -173,6 +229,6 @@ def nothing_unfinished_is_said():
 try:
     run_tests([each for name, each in list(globals().items())
                if callable(each) and getattr(each, "__module__", "") == "__main__" and name.islower()
-               and name not in ("text",)])
+               and name not in ("text", "candidates", "fall_silent")])
 finally:
     work.cleanup()
