@@ -78,7 +78,8 @@ struct operation_record {
     on_failure failure_policy = on_failure::roll_back;
     int forward_from = -1;
     fields subject;
-    std::string request_id;
+    std::string request_id; ///< the caller's key; empty: none
+    std::string asked;      ///< what the key stands for, e.g. "attach web 01:00.0 nic0"
     process_identity runner;
     std::chrono::system_clock::time_point started;
     std::chrono::system_clock::time_point ended_at;
@@ -87,6 +88,9 @@ struct operation_record {
     std::int64_t releases = 0;    ///< of a detach: the attach whose device it takes back
     std::vector<step_record> steps;
 };
+
+/// Whether `subject` is about the guest that a person calls `text`: its name, pid or monitor.
+bool names_guest(const fields& subject, const std::string& text);
 
 /// The QEMU process that an operation is about, from its subject; pid 0 when it is not known.
 process_identity guest_process(const operation_record& record);

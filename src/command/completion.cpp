@@ -1,7 +1,6 @@
 #include "command/completion.hpp"
 
 #include "command/device_names.hpp"
-#include "command/subject.hpp"
 
 #include <algorithm>
 
@@ -105,7 +104,7 @@ candidates assigned_ids(const controller& control, const std::string& guest) {
     const auto records = control.assignments();
     if (records.has_error()) return found;
     for (const auto& record : *records)
-        if (guest.empty() || is_of_guest(record.subject, guest))
+        if (guest.empty() || names_guest(record.subject, guest))
             found.push_back({field(record.subject, "id"), field(record.subject, "device")});
     return found;
 }

@@ -1,7 +1,6 @@
 #include "command/duration.hpp"
 #include "command/handlers.hpp"
 #include "command/json_text.hpp"
-#include "command/subject.hpp"
 #include "command/terminal_text.hpp"
 #include "qmp/message.hpp"
 
@@ -167,7 +166,7 @@ command_task run_list(command_context& context, const invocation& asked) {
         json entry = record.subject;
         entry["operation"] = record.number;
         entry["state"] = std::move(state);
-        if (wanted.empty() || is_of_guest(record.subject, wanted)) list.push_back(std::move(entry));
+        if (wanted.empty() || names_guest(record.subject, wanted)) list.push_back(std::move(entry));
     };
     const auto qemus = context.control.read_qemus(false);
     for (const auto& record : *records) {
@@ -181,7 +180,7 @@ command_task run_list(command_context& context, const invocation& asked) {
                 return std::to_string(each.identity.pid) == entry->second;
             });
         std::string state = record.kind == operation_kind::bind ? "bound" : "assigned";
-        if (gone) state = "its guest is gone: run vmplug recover";
+        if (gone) state = "guest_gone";
         if (leaving != open->end())
             state = leaving->ended ? std::string(outcome_name(*leaving->ended)) : "detaching";
         add(record, state);
@@ -196,9 +195,12 @@ std::string render_list(const json& value, std::size_t width) {
     if (!value.contains("assignments")) return {};
     if (value["assignments"].empty()) return "vmplug has assigned no device.\n";
     text_table table({"DEVICE", "GUEST", "ID", "PORT", "STATE"});
-    for (const auto& each : value["assignments"])
+    for (const auto& each : value["assignments"]) {
+        auto state = text_at(each, "state");
+        if (state == "guest_gone") state = "its guest is gone: run vmplug recover";
         table.add({text_at(each, "device"), text_at(each, "guest"), text_at(each, "id"),
-                   text_at(each, "port"), text_at(each, "state")});
+                   text_at(each, "port"), state});
+    }
     return table.format(width);
 }
 

@@ -40,16 +40,19 @@ awaitable<operation_report> controller::detach(std::string guest, detach_request
     auto& self = *implementation_;
     auto opened = journal::open(self.options.state_directory);
     if (opened.has_error()) co_return refusal(opened.error());
-    auto earlier = find_repeated(*opened, request_id, operation_kind::detach, "id", request.id);
+    const request_key key{request_id, "detach " + guest + " " + request.id};
+    auto earlier = self.find_earlier(*opened, key);
     if (earlier.has_error()) co_return refusal(earlier.error());
     if (earlier->number != 0 && earlier->state == operation_state::closed)
         co_return co_await self.repeat(*opened, std::move(*earlier), dry_run);
     auto open = opened->load_open();
     if (open.has_error()) co_return refusal(open.error());
+    // The key may be known already: of the detach that is open.
+    const auto new_key = earlier->number == 0 ? key : request_key();
     for (auto& record : *open)
         if (record.kind == operation_kind::detach && is_for(record, guest, request.id))
             co_return co_await self.go_on_detaching(*opened, std::move(record), std::move(request),
-                                                    dry_run);
+                                                    new_key, dry_run);
     const auto attached = find_assignment(*opened, guest, request.id);
     if (attached.has_error()) co_return refusal(attached.error());
     auto held = self.new_leases();
@@ -58,19 +61,19 @@ awaitable<operation_report> controller::detach(std::string guest, detach_request
     // Somebody else may have detached it before the leases were ours.
     const auto still = find_assignment(*opened, guest, request.id);
     if (still.has_error()) co_return refusal(still.error());
-    co_return co_await self.detach(*opened, *still, std::move(request), std::move(request_id),
-                                   dry_run);
+    co_return co_await self.detach(*opened, *still, std::move(request), key, dry_run);
 }
 
-awaitable<operation_report>
-controller::implementation::detach(journal& records, operation_record attached,
-                                   detach_request request, std::string request_id, bool dry_run) {
+awaitable<operation_report> controller::implementation::detach(journal& records,
+                                                               operation_record attached,
+                                                               detach_request request,
+                                                               request_key key, bool dry_run) {
     auto seen = look_around(records);
     if (seen.has_error()) co_return refusal(seen.error());
     work wanted;
     wanted.kind = operation_kind::detach;
     wanted.planned = plan_detach(request, attached, *seen);
-    wanted.request_id = std::move(request_id);
+    wanted.request = std::move(key);
     wanted.releases = attached.number;
     wanted.guest = guest_of(attached, seen->host.qemus);
     if (wanted.planned.refusals.empty() && !dry_run) {
@@ -94,13 +97,16 @@ result<void> controller::implementation::keep_for_others(journal& records,
 }
 
 /// A detach that was left open, with the patience of this one.
-awaitable<operation_report> controller::implementation::go_on_detaching(journal& records,
-                                                                        operation_record record,
-                                                                        detach_request request,
-                                                                        bool dry_run) {
+awaitable<operation_report>
+controller::implementation::go_on_detaching(journal& records, operation_record record,
+                                            detach_request request, request_key key, bool dry_run) {
     record.steps.front().planned.arguments["wait_ms"] = std::to_string(request.wait_guest.count());
-    if (!dry_run)
-        if (auto saved = records.save(record); saved.has_error()) co_return refusal(saved.error());
+    if (!dry_run) {
+        auto saved = records.save(record);
+        if (saved.has_value() && !key.id.empty())
+            saved = records.note_request(key.id, key.asked, record.number);
+        if (saved.has_error()) co_return refusal(saved.error());
+    }
     co_return co_await recover_one(records, std::move(record), dry_run);
 }
 

@@ -39,26 +39,7 @@ operation_report settled(operation_record record) {
 }
 
 bool is_for(const operation_record& record, const std::string& guest, const std::string& id) {
-    const auto& monitor = field(record.subject, "monitor");
-    const bool names_guest = field(record.subject, "guest") == guest ||
-                             field(record.subject, "guest_pid") == guest || monitor == guest ||
-                             monitor == "qmp:" + guest || monitor == "hmp:" + guest;
-    return names_guest && field(record.subject, "id") == id;
-}
-
-result<operation_record> find_repeated(journal& records, const std::string& request_id,
-                                       operation_kind kind, const std::string& subject_key,
-                                       const std::string& subject_value) {
-    if (request_id.empty()) return operation_record();
-    auto earlier = records.find_request(request_id);
-    if (earlier.has_error() || earlier->number == 0) return earlier;
-    if (earlier->kind == kind && field(earlier->subject, subject_key) == subject_value)
-        return earlier;
-    return error{error_code::invalid_argument, request_id,
-                 "this request id belongs to operation " + std::to_string(earlier->number) +
-                     ", which is another one (" + std::string(kind_name(earlier->kind)) + " of " +
-                     field(earlier->subject, "device") + ")",
-                 "give each request an id of its own"};
+    return names_guest(record.subject, guest) && field(record.subject, "id") == id;
 }
 
 controller::implementation::implementation(controller_options chosen)
@@ -84,6 +65,18 @@ result<held_device> controller::implementation::hold_device(const std::string& d
     auto held = new_leases();
     if (auto taken = held.take_device(known, *address); taken.has_error()) return taken.error();
     return held_device{*address, std::move(*opened), std::move(held)};
+}
+
+result<operation_record> controller::implementation::find_earlier(journal& records,
+                                                                  const request_key& key) const {
+    if (key.id.empty()) return operation_record();
+    auto earlier = records.find_request(key.id);
+    if (earlier.has_error()) return earlier.error();
+    if (earlier->operation.number == 0 || earlier->asked == key.asked)
+        return std::move(earlier->operation);
+    return error{error_code::invalid_argument, key.id,
+                 "this request id stands for another request: " + earlier->asked,
+                 "give each request an id of its own"};
 }
 
 awaitable<result<void>> controller::implementation::hold_again(leases& held,
@@ -137,7 +130,8 @@ awaitable<operation_report> controller::implementation::carry_out(journal& recor
     operation_report report;
     if (!dry_run) {
         auto record = make_record(wanted.kind, wanted.planned);
-        record.request_id = wanted.request_id;
+        record.request_id = wanted.request.id;
+        record.asked = wanted.request.asked;
         record.releases = wanted.releases;
         record.runner = self;
         record.started = std::chrono::system_clock::now();

@@ -30,11 +30,17 @@ struct held_device {
     leases held;
 };
 
+/// A caller's key for a request, and the request in words: the same key has to ask for the same.
+struct request_key {
+    std::string id; ///< empty: none
+    std::string asked;
+};
+
 /// What was planned, and all that is needed to run it.
 struct work {
     operation_kind kind{};
     plan planned;
-    std::string request_id;
+    request_key request;
     std::int64_t releases = 0;        ///< the operation that it takes back
     guest_reference guest;            ///< not needed for what concerns the host alone
     std::unique_ptr<guest_link> link; ///< nullptr: made when it is needed
@@ -76,16 +82,20 @@ struct controller::implementation {
     /// Refuses, tells what would be done, or does it.
     report_task carry_out(journal& records, work wanted, bool dry_run);
 
+    /// The earlier operation of a request id; number 0 when there is none.
+    /// Errors: `invalid_argument` when that one was asked to do something else.
+    result<operation_record> find_earlier(journal& records, const request_key& key) const;
+
     /// An earlier operation of the same request id, settled first when its process has died.
     report_task repeat(journal& records, operation_record earlier, bool dry_run);
 
     report_task attach(held_device& ours, guest_reference guest, attach_request request,
-                       std::string request_id, bool dry_run);
+                       request_key key, bool dry_run);
 
     report_task detach(journal& records, operation_record attached, detach_request request,
-                       std::string request_id, bool dry_run);
+                       request_key key, bool dry_run);
     report_task go_on_detaching(journal& records, operation_record record, detach_request request,
-                                bool dry_run);
+                                request_key key, bool dry_run);
     result<void> keep_for_others(journal& records, const operation_record& attached,
                                  const situation& seen, bool keep_bound) const;
 
@@ -95,11 +105,5 @@ struct controller::implementation {
     boost::asio::awaitable<bool> has_lost(operation_record attached);
     report_task take_home(journal& records, operation_record attached, bool dry_run);
 };
-
-/// The earlier operation of a request id; number 0 when there is none.
-/// Errors: `invalid_argument` when that one did something else.
-result<operation_record> find_repeated(journal& records, const std::string& request_id,
-                                       operation_kind kind, const std::string& subject_key,
-                                       const std::string& subject_value);
 
 } // namespace vmplug

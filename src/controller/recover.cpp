@@ -107,7 +107,7 @@ controller::implementation::take_home(journal& records, operation_record attache
     if (still == assigned->end()) co_return settled(std::move(attached));
     detach_request request;
     request.id = field(attached.subject, "id");
-    co_return co_await detach(records, *still, std::move(request), {}, dry_run);
+    co_return co_await detach(records, *still, std::move(request), request_key(), dry_run);
 }
 
 } // namespace vmplug

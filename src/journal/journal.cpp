@@ -23,12 +23,15 @@ create table operation (
     state        text not null,
     outcome      text not null,
     releases  integer not null,
-    request_id   text not null,
     body         text not null
 );
 create index operation_state on operation (state);
 create index operation_releases on operation (releases) where releases <> 0;
-create unique index operation_request on operation (request_id) where request_id <> '';
+create table request (
+    id           text primary key,
+    operation    integer not null references operation (number),
+    asked        text not null
+) without rowid;
 create table step (
     operation    integer not null references operation (number),
     position     integer not null,
@@ -76,7 +79,7 @@ result<void> prepare_schema(sqlite3* database) {
 result<void> write_operation(sqlite3* database, operation_record& record) {
     sqlite::statement insert(database,
                              "insert into operation (number, kind, state, outcome, releases, "
-                             "request_id, body) values (nullif(?, 0), ?, ?, ?, ?, ?, ?) "
+                             "body) values (nullif(?, 0), ?, ?, ?, ?, ?) "
                              "on conflict (number) do update set state = excluded.state, "
                              "outcome = excluded.outcome, releases = excluded.releases, "
                              "body = excluded.body");
@@ -85,11 +88,19 @@ result<void> write_operation(sqlite3* database, operation_record& record) {
         .bind(std::string(state_name(record.state)))
         .bind(std::string(record.ended ? outcome_name(*record.ended) : ""))
         .bind(record.releases)
-        .bind(record.request_id)
         .bind(format_record(record));
     if (auto written = insert.step(); written.has_error()) return written.error();
     if (record.number == 0) record.number = sqlite3_last_insert_rowid(database);
     return {};
+}
+
+/// A key that another operation has is a failure: it means what it meant first.
+result<void> write_request(sqlite3* database, const std::string& id, const std::string& asked,
+                           std::int64_t number) {
+    sqlite::statement insert(database, "insert into request values (?, ?, ?)");
+    insert.bind(id).bind(number).bind(asked);
+    const auto written = insert.step();
+    return written.has_error() ? result<void>(written.error()) : result<void>();
 }
 
 result<void> write_steps(sqlite3* database, const operation_record& record) {
@@ -163,6 +174,8 @@ result<void> journal::save(operation_record& record) {
     auto saved = transaction.begin();
     if (saved.has_value()) saved = write_operation(database_.get(), record);
     if (saved.has_value()) saved = write_steps(database_.get(), record);
+    if (saved.has_value() && number == 0 && !record.request_id.empty())
+        saved = write_request(database_.get(), record.request_id, record.asked, record.number);
     if (saved.has_value()) saved = transaction.commit();
     if (saved.has_error()) record.number = number;
     return saved;
@@ -216,10 +229,21 @@ result<std::vector<operation_record>> journal::load_latest(std::size_t count) {
     return query("?2 = '' order by number desc limit ?1", limit, {});
 }
 
-result<operation_record> journal::find_request(const std::string& request_id) {
-    auto records = query("?1 = 0 and request_id = ?2 and request_id <> ''", 0, request_id);
-    if (records.has_error()) return records.error();
-    return records->empty() ? operation_record{} : std::move(records->front());
+result<journal::known_request> journal::find_request(const std::string& id) {
+    if (!database_ || id.empty()) return known_request{};
+    sqlite::statement select(database_.get(), "select operation, asked from request where id = ?");
+    select.bind(id);
+    const auto row = select.step();
+    if (row.has_error()) return row.error();
+    if (!*row) return known_request{};
+    auto operation = load(select.integer(0));
+    if (operation.has_error()) return operation.error();
+    return known_request{std::move(*operation), select.text(1)};
+}
+
+result<void> journal::note_request(const std::string& id, const std::string& asked,
+                                   std::int64_t number) {
+    return write_request(database_.get(), id, asked, number);
 }
 
 } // namespace vmplug

@@ -41,8 +41,16 @@ public:
     result<std::vector<operation_record>> load_assignments();
     /// The latest `count` operations, newest first.
     result<std::vector<operation_record>> load_latest(std::size_t count);
-    /// The operation of a caller's key; number 0 when there is none.
-    result<operation_record> find_request(const std::string& request_id);
+    /// What a caller's key stands for: the operation (number 0 when there is none) and the request
+    /// in words.
+    struct known_request {
+        operation_record operation;
+        std::string asked;
+    };
+    result<known_request> find_request(const std::string& id);
+
+    /// Gives an operation a further key: of a caller who went on with it.
+    result<void> note_request(const std::string& id, const std::string& asked, std::int64_t number);
 
 private:
     struct closer {

@@ -37,6 +37,12 @@ const std::string& field(const fields& values, const std::string& name) {
     return found == values.end() ? none : found->second;
 }
 
+bool names_guest(const fields& subject, const std::string& text) {
+    const auto& monitor = field(subject, "monitor");
+    return field(subject, "guest") == text || field(subject, "guest_pid") == text ||
+           monitor == text || monitor == "qmp:" + text || monitor == "hmp:" + text;
+}
+
 process_identity guest_process(const operation_record& record) {
     process_identity identity;
     const auto number = [&](const char* name, auto& into) {

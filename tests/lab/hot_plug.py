@@ -136,11 +136,16 @@ def a_second_detach_goes_on_with_a_pending_one():
     attached("web", FIRST, "--id", "nic0", "--wait-guest", "20s")
     with Qmp(qmp_path("web")) as qmp:
         qmp.call("stop")
-    expect(vmplug("detach", "web", "nic0", "--timeout", "500ms").code == 5, "not pending")
+    for key in ("first", "second", "second"):
+        result = vmplug("detach", "web", "nic0", "--timeout", "500ms", "--request-id", key)
+        expect(result.code == 5, f"not pending: {result}")
     with Qmp(qmp_path("web")) as qmp:
         qmp.call("cont")
-    detached("web", "nic0", "--timeout", "30s")
+    operation = detached("web", "nic0", "--timeout", "30s").json["operation"]
     expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
+    for key in ("first", "second"):
+        result = detached("web", "nic0", "--request-id", key)
+        expect(result.json["repeated"] and result.json["operation"] == operation, result)
 
 
 def two_devices_to_two_guests_at_once():
@@ -182,6 +187,10 @@ def the_same_request_key_attaches_once():
     first = attached("web", FIRST, "--id", "one", "--request-id", "key-1", "--wait-guest", "0s")
     again = attached("web", FIRST, "--id", "one", "--request-id", "key-1", "--wait-guest", "0s")
     expect(again.json["repeated"] and again.json["operation"] == first.json["operation"], again)
+    # The key of a request is not an answer to another one.
+    refused("invalid_argument", "attach", "db", FIRST, "--id", "one", "--request-id", "key-1")
+    refused("invalid_argument", "attach", "web", FIRST, "--id", "two", "--request-id", "key-1")
+    refused("invalid_argument", "detach", "web", "one", "--request-id", "key-1")
     detached("web", "one", "--timeout", "40s")
 
 
@@ -248,11 +257,15 @@ def a_qemu_that_dies_meanwhile_leaves_the_host_as_it_was():
 
 def a_dead_guest_gives_its_device_back():
     before, _ = home(FIRST)
-    attached("web", FIRST, "--id", "one", "--wait-guest", "0s")
+    attached("web", FIRST, "--id", "one", "--wait-guest", "0s", "--request-id", "before its end")
     guest("stop", "web")
+    expect([each["state"] for each in vmplug("list").json["assignments"]] == ["guest_gone"], "not gone")
     result = vmplug("recover")
     expect(result.code == 0 and len(result.json["operations"]) == 1, result)
     expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
+    # What was done stays done, although nothing of it can be looked up any more.
+    result = attached("web", FIRST, "--id", "one", "--wait-guest", "0s", "--request-id", "before its end")
+    expect(result.json["repeated"], result)
 
 
 def the_cost_beside_kernel_and_qemu_is_small():

@@ -87,13 +87,18 @@ TEST_CASE("a request's key belongs to one operation") {
     auto journal = journal::open(directory.path).value();
     auto first = sample();
     first.request_id = "key";
+    first.asked = "attach web 01:00.0 nic0";
     REQUIRE(journal.save(first).has_value());
     auto second = sample();
     second.request_id = "key";
     CHECK(journal.save(second).has_error());
     CHECK(second.number == 0);
-    CHECK(journal.find_request("key").value().number == first.number);
-    CHECK(journal.find_request("other").value().number == 0);
+    CHECK(journal.find_request("key").value().operation.number == first.number);
+    CHECK(journal.find_request("key").value().asked == "attach web 01:00.0 nic0");
+    CHECK(journal.find_request("other").value().operation.number == 0);
+    REQUIRE(journal.note_request("other", "the same", first.number).has_value());
+    CHECK(journal.find_request("other").value().operation.number == first.number);
+    CHECK(journal.note_request("other", "another", first.number).has_error());
 }
 
 TEST_CASE("a damaged file and a directory that cannot be made are told apart") {
