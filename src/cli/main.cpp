@@ -3,6 +3,7 @@
 #include "cli/terminal.hpp"
 #include "command/json_text.hpp"
 #include "command/terminal_text.hpp"
+#include "repl/repl.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -13,7 +14,11 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <filesystem>
+
+#include <unistd.h>
 
 namespace {
 
@@ -22,6 +27,9 @@ using namespace vmplug;
 /// One run of one verb.
 class program {
 public:
+    /// Interactive, or a script.
+    int run_repl();
+
     explicit program(command_line parsed, std::string invoked_as)
         : parsed_(std::move(parsed)), log_(spdlog::stderr_logger_st("vmplug")) {
         log_->set_level(parsed_.verbose > 0 ? spdlog::level::debug : spdlog::level::warn);
@@ -34,10 +42,7 @@ public:
 
     int run() {
         controller control(options_);
-        command_context context{control, {}, [this] { return stop_; }};
-        context.emit = [this](const nlohmann::json& value, const std::string& text) {
-            if (!write_output(parsed_.json ? compact(value) : text)) stop_ = true;
-        };
+        auto context = make_context(control);
         std::exception_ptr failure;
         wait_for_signals();
         boost::asio::co_spawn(io_, parsed_.asked->run(context, parsed_.values),
@@ -52,6 +57,25 @@ public:
     }
 
 private:
+    command_context make_context(controller& control) {
+        command_context context{control, {}, [this] { return stop_; }};
+        context.emit = [this](const nlohmann::json& value, const std::string& text) {
+            if (!write_output(parsed_.json ? compact(value) : text)) stop_ = true;
+        };
+        return context;
+    }
+
+    /// Ctrl-C gives up what runs, never the prompt; SIGTERM ends it.
+    void wait_for_interrupts(repl& prompt) {
+        signals_.async_wait([this, &prompt](boost::system::error_code aborted, int signal) {
+            if (aborted) return;
+            stop_ = true;
+            prompt.interrupt();
+            if (signal == SIGTERM) return prompt.close();
+            wait_for_interrupts(prompt);
+        });
+    }
+
     static std::string compact(const nlohmann::json& value) {
         return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
     }
@@ -123,6 +147,80 @@ std::string join_arguments(int argc, char** argv) {
 
 } // namespace
 
+namespace {
+
+std::string read_all(std::FILE* file) {
+    std::string text;
+    char buffer[4096];
+    while (const auto size = std::fread(buffer, 1, sizeof buffer, file))
+        text.append(buffer, size);
+    return text;
+}
+
+/// Below XDG_STATE_HOME, which is made; empty when there is no place for it.
+std::string history_file() {
+    const char* state = std::getenv("XDG_STATE_HOME");
+    const char* home = std::getenv("HOME");
+    if (!state && !home) return {};
+    const auto directory =
+        (state ? std::string(state) : std::string(home) + "/.local/state") + "/vmplug";
+    std::error_code failed;
+    std::filesystem::create_directories(directory, failed);
+    return failed ? std::string() : directory + "/history";
+}
+
+verb_call parse_words(std::vector<std::string> words, const std::string& state_directory) {
+    words.insert(words.begin(), "vmplug");
+    std::vector<char*> pointers;
+    for (auto& each : words)
+        pointers.push_back(each.data());
+    auto parsed = parse_command_line(static_cast<int>(pointers.size()), pointers.data());
+    verb_call call;
+    if (parsed.ended)
+        return {nullptr, {}, parsed.ended->exit_code, parsed.ended->output, parsed.ended->failure};
+    const bool other_journal =
+        !parsed.state_directory.empty() && parsed.state_directory != state_directory;
+    if (!parsed.asked->run || other_journal)
+        return {nullptr, {}, 2, {}, "vmplug: not within the prompt\n"};
+    call.row = parsed.asked;
+    call.values = std::move(parsed.values);
+    return call;
+}
+
+int program::run_repl() {
+    repl_options options;
+    options.guest = parsed_.values.value("VM");
+    options.json = parsed_.json;
+    options.width = terminal_width();
+    options.transcript_file = parsed_.values.value("--transcript");
+    if (parsed_.values.has("-c"))
+        options.script = parsed_.values.value("-c");
+    else if (::isatty(STDIN_FILENO) != 1)
+        options.script = read_all(stdin);
+    else
+        options.history_file = history_file();
+    options.parse_verb = [this](std::vector<std::string> words) {
+        return parse_words(std::move(words), parsed_.state_directory);
+    };
+    options.begin_command = [this] { stop_ = false; };
+    controller control(options_);
+    auto context = make_context(control);
+    repl prompt(io_.get_executor(), context, std::move(options));
+    int code = 1;
+    std::exception_ptr failure;
+    wait_for_interrupts(prompt);
+    boost::asio::co_spawn(io_, prompt.run(), [&](std::exception_ptr thrown, int ended) {
+        failure = thrown;
+        code = ended;
+        signals_.cancel();
+    });
+    io_.run();
+    if (failure) std::rethrow_exception(failure);
+    return code;
+}
+
+} // namespace
+
 int main(int argc, char** argv) {
     // A reader that goes away (`| head`) must not end an operation half-way.
     std::signal(SIGPIPE, SIG_IGN);
@@ -134,7 +232,9 @@ int main(int argc, char** argv) {
             std::fputs(parsed.ended->failure.c_str(), stderr);
             return parsed.ended->exit_code;
         }
-        return program(std::move(parsed), join_arguments(argc, argv)).run();
+        const bool interactive = !parsed.asked->run;
+        program run(std::move(parsed), join_arguments(argc, argv));
+        return interactive ? run.run_repl() : run.run();
     } catch (const std::exception& failure) {
         std::fprintf(stderr, "vmplug: internal: %s\n", failure.what());
         return 1;

@@ -1,6 +1,7 @@
 #include "command/duration.hpp"
 #include "command/handlers.hpp"
 #include "command/json_text.hpp"
+#include "command/qmp_arguments.hpp"
 #include "command/terminal_text.hpp"
 #include "qmp/message.hpp"
 
@@ -18,7 +19,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds call_deadline{30'000};
 /// How often a wait looks whether it was asked to stop.
 constexpr milliseconds stop_interval{100};
-constexpr std::size_t nesting_max = 16;
 
 /// The first line that a human monitor prints, nothing when it fails.
 boost::asio::awaitable<json> ask_line(command_context& context, std::string address,
@@ -56,40 +56,6 @@ boost::asio::awaitable<void> ask_state(command_context& context, json& guest) {
     guest["version"] = (*connected)->version();
     const auto status = co_await (*connected)->call("query-status", "", call_deadline);
     if (status.has_value()) guest["state"] = text_at(*status, "status");
-}
-
-/// Puts `text` below the dotted `key`: JSON where it reads as JSON, else a string.
-result<void> put_argument(json& arguments, const std::string& key, const std::string& text) {
-    auto* place = &arguments;
-    std::size_t begin = 0;
-    for (std::size_t depth = 0;; ++depth) {
-        const auto end = key.find('.', begin);
-        const auto part = key.substr(begin, end - begin);
-        if (part.empty() || depth > nesting_max || (!place->is_null() && !place->is_object()))
-            return error{error_code::invalid_argument,
-                         key.substr(0, 100),
-                         "this is no name of an argument",
-                         {}};
-        place = &(*place)[part];
-        if (end == key.npos) break;
-        begin = end + 1;
-    }
-    auto value = json::parse(text, nullptr, false);
-    *place = value.is_discarded() ? json(text) : std::move(value);
-    return {};
-}
-
-result<std::string> read_arguments(const invocation& asked) {
-    json arguments = json::object();
-    for (const auto& text : asked.all("KEY=VALUE")) {
-        const auto equals = text.find('=');
-        if (equals == text.npos || equals == 0)
-            return error{
-                error_code::invalid_argument, text.substr(0, 100), "this is not KEY=VALUE", {}};
-        auto put = put_argument(arguments, text.substr(0, equals), text.substr(equals + 1));
-        if (put.has_error()) return put.error();
-    }
-    return arguments.empty() ? std::string() : qmp::format_json(arguments);
 }
 
 std::string event_line(const monitor_event& event) {
@@ -227,15 +193,16 @@ command_task run_events(command_context& context, const invocation& asked) {
 }
 
 command_task run_qmp(command_context& context, const invocation& asked) {
-    auto arguments = read_arguments(asked);
+    const auto words = asked.all("KEY=VALUE");
+    const auto arguments = read_qmp_arguments(words, type_as_json);
     auto deadline = result<milliseconds>(call_deadline);
     if (asked.has("--timeout")) deadline = parse_duration(asked.value("--timeout"));
     if (arguments.has_error()) co_return misused(arguments.error());
     if (deadline.has_error()) co_return misused(deadline.error());
     auto connected = co_await context.control.connect(asked.value("VM"));
     if (connected.has_error()) co_return failed(connected.error());
-    auto reply =
-        co_await (*connected)->call(asked.value("COMMAND"), std::move(*arguments), *deadline);
+    auto text = arguments->empty() ? std::string() : qmp::format_json(*arguments);
+    auto reply = co_await (*connected)->call(asked.value("COMMAND"), std::move(text), *deadline);
     if (reply.has_error()) co_return failed(reply.error());
     json value = json::object();
     value["return"] = std::move(*reply);

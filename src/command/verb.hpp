@@ -74,6 +74,7 @@ struct verb {
     std::vector<verb_argument> arguments;
     std::vector<verb_option> options;
     const char* example;
+    /// nullptr: interactive, so the program runs it itself.
     boost::asio::awaitable<command_result> (*run)(command_context&, const invocation&);
     /// Text for people. `width` is the terminal's, 0 where there is none.
     std::string (*render)(const nlohmann::json& value, std::size_t width);

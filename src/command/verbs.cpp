@@ -185,6 +185,20 @@ const std::vector<verb>& table() {
          "vmplug cmdline --new 01:00.0",
          run_cmdline,
          render_cmdline},
+        {"repl",
+         "a prompt: several guests, every verb, any QMP command, events as they come",
+         "The verbs of this table, QMP commands with their arguments completed and typed by QEMU's "
+         "own schema, and `!LINE` for the human monitor. From a pipe or with -c it runs a script "
+         "and "
+         "ends at the first failure with its exit code.",
+         {{"VM", value_kind::vm, false}},
+         {{"-c", "SCRIPT", "run these lines (`;` between them) instead of asking",
+           value_kind::text},
+          {"--transcript", "FILE",
+           "write inputs, replies and events there; it runs as a script too", value_kind::text}},
+         "vmplug repl web -c query-status",
+         nullptr,
+         nullptr},
         {"explain",
          "cause and remedy of an error code",
          "Without a code the list of all.",

@@ -18,7 +18,8 @@ ARROWS = {
     "src/controller": ({"hmp", "qmp", "port", "host", "guest", "plan", "journal", "monitor"},
                        {"boost/asio", "nlohmann"}),
     "src/command": ({"controller", "plan", "qmp"}, {"boost/asio", "nlohmann", "pci/"}),
-    "src/cli": ({"command"}, {"boost/asio", "CLI/", "spdlog/", "nlohmann"}),
+    "src/repl": ({"command", "qmp"}, {"boost/asio", "boost/system", "nlohmann"}),
+    "src/cli": ({"command", "repl"}, {"boost/asio", "CLI/", "spdlog/", "nlohmann"}),
 }
 # Public headers that may show Asio to their reader.
 WITH_ASIO = {"monitor.hpp", "hmp_monitor.hpp", "controller.hpp"}

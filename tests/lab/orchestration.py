@@ -97,9 +97,14 @@ def attach_once_goes_on_when_vmplug_is_killed():
     for number, moment in enumerate((bound, lambda: guest_devices("web") == ["nic0"])):
         before, count = home(FIRST)[0], len(operations())
         command = [ATTACH_ONCE, f"key-killed-{number}", "web", FIRST, "--id", "nic0", "--wait-guest", "30s"]
+        # A guest that does not run configures nothing: vmplug still waits when it is killed.
+        with Qmp(qmp_path("web")) as qmp:
+            qmp.call("stop")
         process = Started(*command)
         wait_until(moment, 30, "far enough")
         kill_vmplug()
+        with Qmp(qmp_path("web")) as qmp:
+            qmp.call("cont")
         # Which of both: whether QEMU was asked before the kill.
         result = process.result(*((0, 4), (0,))[number])
         expect("try 1" in result.stderr and result.json["repeated"], result)

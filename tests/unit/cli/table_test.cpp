@@ -61,8 +61,10 @@ TEST_CASE("every verb is described, runs and renders") {
         CHECK(names.insert(row.name).second);
         CHECK(std::string(row.summary).size() > 5);
         CHECK(is_sentence(row.description));
-        CHECK((row.run != nullptr));
-        CHECK((row.render != nullptr));
+        // The prompt is run by the program itself.
+        const bool interactive = std::string(row.name) == "repl";
+        CHECK((row.run != nullptr) != interactive);
+        CHECK((row.render != nullptr) != interactive);
         for (const auto& option : row.options)
             CHECK(std::string(option.help).size() > 5);
         const auto repeated = std::ranges::find_if(row.arguments, &verb_argument::repeated);

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vmplug {
+
+/// A line that is being edited on a terminal, on libedit, driven by the event loop: other work goes
+/// on between two keys.
+///
+/// While a line is edited the terminal is raw; between `read_line`s it is as it was.
+class editor {
+public:
+    /// `complete` is asked at a Tab, with the text before the cursor; it returns whole words for
+    /// the one that is being written.
+    using completer =
+        std::function<boost::asio::awaitable<std::vector<std::string>>(std::string before)>;
+
+    /// `history_file` is read now and appended to, mode 0600; empty: none is kept.
+    editor(boost::asio::any_io_executor executor, std::string history_file, completer complete);
+    ~editor();
+
+    /// A line without its line end; nothing at the end of the input.
+    boost::asio::awaitable<std::optional<std::string>> read_line(std::string prompt);
+
+    /// Shows text above the line that is being written, which stays as it is. It has to be safe for
+    /// a terminal and end with a line break.
+    void print_above(const std::string& text);
+
+    /// Ctrl-C: the line is given up.
+    void interrupt();
+
+    /// The input ends.
+    void close();
+
+private:
+    struct state;
+    std::unique_ptr<state> state_;
+};
+
+} // namespace vmplug

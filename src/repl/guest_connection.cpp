@@ -1,0 +1,83 @@
+#include "repl/guest_connection.hpp"
+
+#include "qmp/message.hpp"
+
+#include <algorithm>
+
+namespace vmplug {
+namespace {
+
+using boost::asio::awaitable;
+using nlohmann::json;
+
+constexpr std::chrono::milliseconds fetch_deadline{5'000};
+
+std::string text_of(const json& object, const char* key) {
+    return object.is_object() && object.contains(key) && object[key].is_string()
+               ? object[key].get<std::string>()
+               : std::string();
+}
+
+std::vector<std::string> names_in(const json& list) {
+    std::vector<std::string> names;
+    if (!list.is_array()) return names;
+    for (const auto& each : list)
+        if (auto name = text_of(each, "name"); !name.empty()) names.push_back(std::move(name));
+    std::ranges::sort(names);
+    return names;
+}
+
+} // namespace
+
+awaitable<result<monitor*>> guest_connection::open() {
+    if (auto* there = connection()) co_return there;
+    auto connected = co_await control_.connect(name_);
+    if (connected.has_error()) co_return connected.error();
+    monitor_ = std::move(*connected);
+    co_return monitor_.get();
+}
+
+awaitable<json> guest_connection::ask(std::string command, std::string arguments) {
+    const auto opened = co_await open();
+    if (opened.has_error()) co_return json();
+    const auto reply =
+        co_await (*opened)->call(std::move(command), std::move(arguments), fetch_deadline);
+    co_return reply.has_value() ? *reply : json();
+}
+
+awaitable<const qmp_schema*> guest_connection::schema() {
+    if (!schema_) schema_ = std::make_unique<qmp_schema>(co_await ask("query-qmp-schema", ""));
+    co_return schema_.get();
+}
+
+awaitable<const device_model*> guest_connection::model(std::string type) {
+    if (type.empty()) co_return nullptr;
+    if (!models_.contains(type)) {
+        json wanted;
+        wanted["typename"] = type;
+        const auto reply = co_await ask("device-list-properties", qmp::format_json(wanted));
+        if (!reply.is_array()) co_return nullptr;
+        auto& made = models_[type];
+        made.type = type;
+        for (const auto& each : reply)
+            made.properties.push_back({text_of(each, "name"), text_of(each, "type")});
+    }
+    co_return &models_[type];
+}
+
+awaitable<const std::vector<std::string>*> guest_connection::models() {
+    if (model_names_.empty()) {
+        std::string all = R"({"implements":"device","abstract":false})";
+        model_names_ = names_in(co_await ask("qom-list-types", std::move(all)));
+    }
+    co_return &model_names_;
+}
+
+awaitable<std::vector<std::string>> guest_connection::device_ids() {
+    std::string added = R"({"path":"/machine/peripheral"})";
+    auto names = names_in(co_await ask("qom-list", std::move(added)));
+    std::erase(names, "type");
+    co_return names;
+}
+
+} // namespace vmplug

@@ -1,0 +1,52 @@
+#pragma once
+
+#include "repl/qmp_schema.hpp"
+
+#include <vmplug/controller.hpp>
+#include <vmplug/monitor.hpp>
+
+#include <map>
+#include <memory>
+
+namespace vmplug {
+
+/// A guest that is open in the REPL: its monitor, and what completion and typing need of it,
+/// fetched when it is first wanted.
+///
+/// QEMU serves one client at a time: `release` gives the monitor back before a verb needs it.
+class guest_connection {
+public:
+    guest_connection(const controller& control, std::string name)
+        : control_(control), name_(std::move(name)) {}
+
+    const std::string& name() const { return name_; }
+    monitor* connection() { return monitor_ && monitor_->is_open() ? monitor_.get() : nullptr; }
+
+    /// Connects when it is not connected. Errors: those of `controller::connect`.
+    boost::asio::awaitable<result<monitor*>> open();
+    void release() { monitor_.reset(); }
+
+    /// Empty for a QEMU before 2.5.
+    boost::asio::awaitable<const qmp_schema*> schema();
+
+    /// A device model's properties; nullptr when QEMU does not tell.
+    boost::asio::awaitable<const device_model*> model(std::string type);
+
+    /// The names of all device models.
+    boost::asio::awaitable<const std::vector<std::string>*> models();
+
+    /// The ids of the devices that have one.
+    boost::asio::awaitable<std::vector<std::string>> device_ids();
+
+private:
+    boost::asio::awaitable<nlohmann::json> ask(std::string command, std::string arguments);
+
+    const controller& control_;
+    std::string name_;
+    std::unique_ptr<monitor> monitor_;
+    std::unique_ptr<qmp_schema> schema_;
+    std::map<std::string, device_model> models_;
+    std::vector<std::string> model_names_;
+};
+
+} // namespace vmplug

@@ -1,0 +1,56 @@
+#pragma once
+
+#include "command/verb.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vmplug {
+
+/// A verb of the table as it was written in the REPL; or, without a row, what to say instead (its
+/// help, a usage error).
+struct verb_call {
+    const verb* row = nullptr;
+    invocation values;
+    int exit_code = 0;
+    std::string output;
+    std::string failure;
+};
+
+struct repl_options {
+    std::string guest;                 ///< opened at the start; empty: none
+    std::optional<std::string> script; ///< run instead of reading a terminal
+    bool json = false;                 ///< one object for each line, and events as objects
+    std::string transcript_file;
+    std::string history_file;
+    std::size_t width = 0;
+    std::function<verb_call(std::vector<std::string>)> parse_verb;
+    std::function<void()> begin_command; ///< an earlier Ctrl-C does not concern this one
+};
+
+/// Several guests, the table's verbs, any QMP command and HMP lines, with events as they come.
+///
+/// A script stops at the first failure and returns its exit code.
+class repl {
+public:
+    repl(boost::asio::any_io_executor executor, command_context& context, repl_options options);
+    ~repl();
+
+    boost::asio::awaitable<int> run();
+
+    /// Ctrl-C: gives up the line that is written, or the command that runs.
+    void interrupt();
+
+    /// Ends it as soon as what runs has ended.
+    void close();
+
+private:
+    struct state;
+    std::shared_ptr<state> state_;
+};
+
+} // namespace vmplug
