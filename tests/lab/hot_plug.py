@@ -1,7 +1,6 @@
 """The main job on a real kernel, IOMMU, QEMU and guest. Runs inside of the lab's virtual host."""
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -74,9 +73,7 @@ def a_full_guest_is_refused():
 
 
 def a_busy_monitor_names_its_holder():
-    with Qmp(qmp_path("web", "qmp")), Qmp(qmp_path("web", "qmp2")), socket.socket(socket.AF_UNIX) as human:
-        human.connect(qmp_path("web", "hmp"))
-        human.recv(4096)
+    with all_monitors_held("web"):
         result = refused("monitor_busy", "attach", "web", FIRST)
         expect(str(os.getpid()) in result.error["text"], result)
 

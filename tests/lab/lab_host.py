@@ -1,5 +1,7 @@
 """The lab's virtual host, as its tests see it."""
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -34,6 +36,15 @@ def guest(*arguments, seconds=120):
 
 def qmp_path(name, kind="qmp2"):
     return f"{GUEST_RUN}/{name}.{kind}"
+
+
+@contextlib.contextmanager
+def all_monitors_held(name):
+    """vmplug takes whichever is free, QMP before HMP."""
+    with Qmp(qmp_path(name, "qmp")), Qmp(qmp_path(name, "qmp2")), socket.socket(socket.AF_UNIX) as human:
+        human.connect(qmp_path(name, "hmp"))
+        human.recv(4096)
+        yield
 
 
 def guest_devices(name):

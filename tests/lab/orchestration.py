@@ -133,7 +133,7 @@ def attach_once_itself_killed_is_only_run_again():
 
 
 def attach_once_waits_for_a_busy_monitor():
-    with Qmp(qmp_path("web", "qmp")), Qmp(qmp_path("web", "qmp2")):
+    with all_monitors_held("web"):
         process = Started(ATTACH_ONCE, "key-busy", "web", FIRST, "--id", "nic0", "--wait-guest", "0s")
         process.wait_for_words("try 1 of")
     expect(str(os.getpid()) in process.result(0).stderr, "the holder is not named")
