@@ -98,7 +98,7 @@ std::vector<std::string> qmp_schema::enum_values(const std::string& name) const 
 std::string qmp_schema::type_name(const std::string& name, int depth) const {
     const auto* entity = find(name);
     if (!entity || depth > array_depth_max) return "any";
-    const auto meta = text_of(*entity, "meta-type");
+    auto meta = text_of(*entity, "meta-type");
     if (meta == "builtin") return name;
     if (meta == "array") return "[" + type_name(text_of(*entity, "element-type"), depth + 1) + "]";
     return meta;
