@@ -62,6 +62,20 @@ result<std::int64_t> read_schema_version(sqlite3* database) {
                  "use that version of vmplug"};
 }
 
+/// WAL with FULL: one fsync for each commit, and a torn end is recognised by its checksum.
+///
+/// When several processes open a new file at once, SQLite answers the change to WAL with "locked"
+/// without asking its busy timeout, since two of them could wait for each other.
+result<void> choose_wal(sqlite3* database) {
+    constexpr int pause_ms = 5;
+    for (int waited_ms = 0;; waited_ms += pause_ms) {
+        auto chosen = sqlite::run(database, "pragma journal_mode = wal; pragma synchronous = full");
+        const bool locked = chosen.has_error() && sqlite3_errcode(database) == SQLITE_BUSY;
+        if (!locked || waited_ms >= busy_timeout_ms) return chosen;
+        sqlite3_sleep(pause_ms);
+    }
+}
+
 /// Makes the tables of a new file. Another process may be doing the same: the lock decides.
 result<void> prepare_schema(sqlite3* database) {
     auto found = read_schema_version(database);
@@ -148,8 +162,7 @@ result<journal> journal::open(const std::string& directory) {
                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
     std::unique_ptr<sqlite3, closer> database(handle);
     sqlite3_busy_timeout(handle, busy_timeout_ms);
-    // WAL with FULL: one fsync for each commit, and a torn tail is recognised by its checksum.
-    auto ready = sqlite::run(handle, "pragma journal_mode = wal; pragma synchronous = full");
+    auto ready = choose_wal(handle);
     if (ready.has_value()) ready = prepare_schema(handle);
     ::umask(previous);
     if (ready.has_value()) return journal(std::move(database));

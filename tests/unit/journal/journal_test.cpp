@@ -2,9 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace vmplug;
@@ -99,6 +101,29 @@ TEST_CASE("a request's key belongs to one operation") {
     REQUIRE(journal.note_request("other", "the same", first.number).has_value());
     CHECK(journal.find_request("other").value().operation.number == first.number);
     CHECK(journal.note_request("other", "another", first.number).has_error());
+}
+
+TEST_CASE("processes that make one new journal at the same moment all have it") {
+    for (int round = 0; round < 30; ++round) {
+        const temporary_directory directory;
+        std::array<int, 2> gate{};
+        REQUIRE(::pipe(gate.data()) == 0);
+        std::array<int, 8> children{};
+        for (auto& child : children)
+            if (child = ::fork(); child == 0) {
+                char nothing{};
+                ::close(gate[1]);
+                if (::read(gate[0], &nothing, 1) != 0) ::_exit(2); // until the gate opens
+                ::_exit(journal::open(directory.path).has_value() ? 0 : 1);
+            }
+        ::close(gate[0]);
+        ::close(gate[1]);
+        for (const auto child : children) {
+            int status = -1;
+            REQUIRE(::waitpid(child, &status, 0) == child);
+            CHECK(status == 0);
+        }
+    }
 }
 
 TEST_CASE("a damaged file and a directory that cannot be made are told apart") {
