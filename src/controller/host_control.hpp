@@ -14,9 +14,9 @@ namespace vmplug {
 
 /// The host, as steps act on it.
 ///
-/// What can block in the kernel (any write to sysfs, and reading driver_override, which takes the
-/// device's lock) runs outside this process and has a deadline: `host_stuck` when it expires, with
-/// the state unknown and the act still under way. What cannot block is a plain call.
+/// What can block in the kernel (any write to sysfs, renaming, and reading driver_override, which
+/// takes the device's lock) runs outside this process and has a deadline: `host_stuck` when it
+/// expires, with the state unknown and the act still under way. What cannot block is a plain call.
 class host_control {
 public:
     template <class T>
@@ -30,6 +30,11 @@ public:
 
     /// modprobe. Errors: `driver_unavailable` with its words.
     virtual task<void> load_module(std::string name, std::chrono::milliseconds deadline) = 0;
+
+    /// Errors: `host_io` with the kernel's reason: EBUSY while it is up, EEXIST when another has
+    /// the name.
+    virtual task<void> rename_netdev(std::string name, std::string new_name,
+                                     std::chrono::milliseconds deadline) = 0;
 
     /// The last component of a link's target, nothing when there is no such link.
     virtual std::optional<std::string> read_link_name(const std::string& path) = 0;

@@ -86,17 +86,29 @@ result<std::string> split_report(const child_report& report, const std::string& 
         error_code::host_io, path, "the process that accesses it ended without a word", {}};
 }
 
+/// A child that has nothing to tell but whether it was done.
+asio::awaitable<result<void>> await_act(const file_tree& files, result<child_task> started,
+                                        std::string where, milliseconds deadline) {
+    if (started.has_error()) co_return started.error();
+    auto report = co_await await_child(files, *started, where, deadline);
+    if (report.has_error()) co_return report.error();
+    auto rest = split_report(*report, where);
+    if (rest.has_error()) co_return rest.error();
+    co_return result<void>{};
+}
+
 } // namespace
 
 asio::awaitable<result<void>> linux_host_control::write(std::string path, std::string value,
                                                         milliseconds deadline) {
     const auto started = start_write(files_.root() + path, value);
-    if (started.has_error()) co_return started.error();
-    auto report = co_await await_child(files_, *started, path, deadline);
-    if (report.has_error()) co_return report.error();
-    auto rest = split_report(*report, path);
-    if (rest.has_error()) co_return rest.error();
-    co_return result<void>{};
+    co_return co_await await_act(files_, started, std::move(path), deadline);
+}
+
+asio::awaitable<result<void>>
+linux_host_control::rename_netdev(std::string name, std::string new_name, milliseconds deadline) {
+    const auto started = start_rename(name, new_name);
+    co_return co_await await_act(files_, started, "network interface " + name, deadline);
 }
 
 asio::awaitable<result<std::string>> linux_host_control::read(std::string path,

@@ -15,6 +15,8 @@ public:
                      std::chrono::milliseconds deadline) override;
     task<std::string> read(std::string path, std::chrono::milliseconds deadline) override;
     task<void> load_module(std::string name, std::chrono::milliseconds deadline) override;
+    task<void> rename_netdev(std::string name, std::string new_name,
+                             std::chrono::milliseconds deadline) override;
     std::optional<std::string> read_link_name(const std::string& path) override;
     bool exists(const std::string& path) override;
     std::optional<std::string> first_entry(const std::string& path) override;

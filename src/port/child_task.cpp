@@ -8,6 +8,9 @@
 #include <functional>
 
 #include <fcntl.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace vmplug {
@@ -40,6 +43,13 @@ void report_errno(int report, int reason) {
     const auto size = file < 0 ? -1 : ::read(file, buffer, sizeof buffer);
     report_errno(report, size < 0 ? errno : 0);
     if (size > 0 && ::write(report, buffer, static_cast<std::size_t>(size)) < 0) ::_exit(1);
+    ::_exit(0);
+}
+
+[[noreturn]] void rename_and_exit(int report, ifreq& request) {
+    const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const bool done = socket >= 0 && ::ioctl(socket, SIOCSIFNAME, &request) == 0;
+    report_errno(report, done ? 0 : errno);
     ::_exit(0);
 }
 
@@ -83,6 +93,16 @@ result<child_task> start_write(const std::string& path, const std::string& value
 
 result<child_task> start_read(const std::string& path) {
     return start([&](int report) { read_and_exit(report, path.c_str()); });
+}
+
+result<child_task> start_rename(const std::string& name, const std::string& new_name) {
+    ifreq request{};
+    if (name.size() >= sizeof request.ifr_name || new_name.size() >= sizeof request.ifr_newname)
+        return error{error_code::invalid_argument, new_name, "no name of an interface", {}};
+    name.copy(request.ifr_name, name.size());
+    new_name.copy(request.ifr_newname, new_name.size());
+    // An ioctl, since rtnetlink through a library is more than a forked child may do.
+    return start([&](int report) { rename_and_exit(report, request); });
 }
 
 result<child_task> start_program(const std::vector<std::string>& arguments) {

@@ -24,6 +24,9 @@ result<child_task> start_write(const std::string& path, const std::string& value
 /// Reads a file of at most 64 KiB.
 result<child_task> start_read(const std::string& path);
 
+/// Gives a network interface another name. Errors: `invalid_argument` for a name that is too long.
+result<child_task> start_rename(const std::string& name, const std::string& new_name);
+
 /// Runs a program without a shell; its output and errors are what it reports.
 result<child_task> start_program(const std::vector<std::string>& arguments);
 

@@ -223,7 +223,8 @@ print(sorted(codes))
         expect(set(codes) <= {0, 3} and 0 in codes, codes)
     for name in settle():
         detached("web", name, "--timeout", "60s")
-    expect((home(FIRST)[0], home(SECOND)[0]) == before, "not as before")
+    after = home(FIRST)[0], home(SECOND)[0]
+    expect(after == before, f"{after} instead of {before}")
 
 
 def nothing_is_left_behind():

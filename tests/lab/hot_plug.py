@@ -174,13 +174,17 @@ def one_device_to_two_guests_at_once():
 
 
 def two_devices_to_one_guest_take_different_ports():
+    before = home(FIRST)[0], home(SECOND)[0]
     runs = [start_vmplug("attach", "web", device, "--id", name, "--wait-guest", "0s")
             for device, name in ((FIRST, "one"), (SECOND, "two"))]
     results = [finish(each) for each in runs]
     expect([each.code for each in results] == [0, 0], results)
     expect({each.json["subject"]["port"] for each in results} == {"rp0", "rp1"}, results)
-    for name in ("one", "two"):
+    # The kernel would give the first that comes back the lowest name, which is the other one's.
+    for name in ("two", "one"):
         detached("web", name, "--timeout", "40s")
+    after = home(FIRST)[0], home(SECOND)[0]
+    expect(after == before, f"{after} instead of {before}")
 
 
 def the_same_request_key_attaches_once():

@@ -17,15 +17,16 @@
 namespace vmplug::testing {
 
 /// The kernel and a guest's QEMU as far as operations touch them, with the rules that the real ones
-/// were seen to have: drivers_probe succeeds without binding, an override picks the driver, a bind
-/// to another driver fails, VFIO wants the whole group, QEMU takes no id twice.
+/// were seen to have: drivers_probe succeeds without binding, a netdev comes back under a name of
+/// its own, an override picks the driver, a bind to another driver fails, VFIO wants the whole
+/// group, QEMU takes no id twice.
 ///
 /// Whatever would have hung, crashed or taken a device from under a guest on a real host is kept as
 /// a violation.
 struct fake_world {
     struct device_state {
         std::string native_driver;
-        std::string netdev;
+        std::string netdev; ///< its name; it is there as long as the native driver is
         int group = 0;
         std::string driver;
         std::string driver_override;
@@ -47,6 +48,7 @@ struct fake_world {
     std::map<std::string, guest_state> guests;
     std::set<std::string> loaded{"e1000", "e1000e"};
     std::set<std::string> told; ///< drivers that know the ids of all our devices, which are twins
+    int named = 90;             ///< the last number that the kernel gave to a netdev
     std::vector<std::string> violations;
     fault_injector faults;
 
@@ -83,6 +85,7 @@ struct fake_world {
         if (driver != "vfio-pci" && group_in_guest(which.group))
             violations.push_back("a host driver got a device of a group that is in a guest");
         which.driver = driver;
+        if (driver == which.native_driver) which.netdev = "eth" + std::to_string(++named);
     }
 };
 
@@ -97,6 +100,7 @@ public:
     }
 
     task<std::string> read(std::string path, std::chrono::milliseconds) override {
+        if (path.ends_with("/flags")) co_return std::string("0x1002\n");
         const auto& text = at(path).driver_override;
         co_return text.empty() ? std::string("(null)\n") : text + "\n";
     }
@@ -106,6 +110,13 @@ public:
             world_.loaded.insert(name);
             return result<void>{};
         });
+    }
+
+    task<void> rename_netdev(std::string name, std::string new_name,
+                             std::chrono::milliseconds) override {
+        if (world_.pause) co_await world_.pause();
+        co_return world_.faults.act("rename", error_code::host_stuck,
+                                    [&] { return rename_now(name, new_name); });
     }
 
     std::optional<std::string> read_link_name(const std::string& path) override {
@@ -119,13 +130,14 @@ public:
             return world_.loaded.contains(path.substr(drivers_path.size()));
         if (path.starts_with("/dev/vfio/")) return group_has_node(path.substr(10));
         if (path.ends_with("/driver_override")) return true;
-        const auto& device = at(path);
-        return !device.netdev.empty() && device.driver == device.native_driver;
+        if (path.starts_with("/run/udev")) return false;
+        if (path.starts_with(netdevs_path)) return find_netdev(path.substr(netdevs_path.size()));
+        return has_netdev(at(path)) && path.ends_with("/net/" + at(path).netdev);
     }
 
     std::optional<std::string> first_entry(const std::string& path) override {
         const auto& device = at(path);
-        return exists(path) ? std::optional(device.netdev) : std::nullopt;
+        return has_netdev(device) ? std::optional(device.netdev) : std::nullopt;
     }
 
     result<memlock> read_memlock(std::int32_t pid) override {
@@ -151,6 +163,27 @@ public:
 private:
     inline static const std::string devices_path = "/sys/bus/pci/devices/";
     inline static const std::string drivers_path = "/sys/bus/pci/drivers/";
+
+    inline static const std::string netdevs_path = "/sys/class/net/";
+
+    static bool has_netdev(const fake_world::device_state& device) {
+        return !device.netdev.empty() && device.driver == device.native_driver;
+    }
+
+    fake_world::device_state* find_netdev(const std::string& name) {
+        for (auto& [address, device] : world_.devices)
+            if (has_netdev(device) && device.netdev == name) return &device;
+        return nullptr;
+    }
+
+    result<void> rename_now(const std::string& name, const std::string& new_name) {
+        const error exists{error_code::host_io, name, std::strerror(EEXIST), {}};
+        auto* device = find_netdev(name);
+        if (!device) return refused(name);
+        if (find_netdev(new_name)) return exists;
+        device->netdev = new_name;
+        return {};
+    }
 
     fake_world::device_state& at(const std::string& path) {
         return world_.devices.at(path.substr(devices_path.size(), 12));

@@ -1,3 +1,4 @@
+#include "controller/steps/netdev_name.hpp"
 #include "controller/steps/steps.hpp"
 #include "controller/steps/wait.hpp"
 
@@ -5,17 +6,11 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 namespace vmplug {
 namespace {
 
 using boost::asio::awaitable;
-using std::chrono::milliseconds;
-using std::chrono::steady_clock;
-
-constexpr milliseconds settle_deadline{5000};
-constexpr milliseconds poll_interval{2};
 
 /// Which driver has a function, and which driver alone may take it (empty: any that matches).
 struct binding {
@@ -117,15 +112,11 @@ awaitable<result<void>> converge(step_context& context, std::string device, bind
     co_return verify(context, device, target.driver);
 }
 
-bool is(const result<void>& done, int reason) {
-    return done.has_error() && done.error().text == std::strerror(reason);
-}
-
 /// Makes a driver forget ids. Those that it does not know, or cannot forget (before Linux 2.6.36
 /// there was no way), are no failure.
 awaitable<result<void>> forget_ids(step_context& context, std::string driver, std::string ids) {
     auto forgotten = co_await write(context, driver_path(driver) + "/remove_id", std::move(ids));
-    if (is(forgotten, ENODEV) || is(forgotten, ENOENT)) co_return result<void>{};
+    if (failed_with(forgotten, ENODEV) || failed_with(forgotten, ENOENT)) co_return result<void>{};
     co_return forgotten;
 }
 
@@ -145,7 +136,7 @@ awaitable<result<void>> introduce(step_context& context, std::string device, std
     if (moved.has_error()) co_return moved;
     // The kernel gives the driver every device of these ids that has none: this one.
     const auto told = co_await write(context, driver_path(driver) + "/new_id", ids);
-    const bool known = is(told, EEXIST);
+    const bool known = failed_with(told, EEXIST);
     if (told.has_error() && !known) co_return told;
     if (read_driver(context, device) != driver)
         moved = co_await write(context, driver_path(driver) + "/bind", device);
@@ -154,38 +145,21 @@ awaitable<result<void>> introduce(step_context& context, std::string device, std
     co_return verify(context, device, driver);
 }
 
-/// Polls for a path that the kernel or udev makes a moment after the bind.
-awaitable<bool> appears(step_context& context, std::string path) {
-    const auto end = steady_clock::now() + settle_deadline;
-    while (!context.host.exists(path)) {
-        if (steady_clock::now() >= end) co_return false;
-        co_await pause_for(poll_interval);
-    }
-    co_return true;
-}
-
 awaitable<result<void>> await_group_node(step_context& context, std::string device) {
     const auto group =
         context.host.read_link_name(device_path(device) + "/iommu_group").value_or("");
     const auto node = "/dev/vfio/" + group;
-    if (!group.empty() && co_await appears(context, node)) co_return result<void>{};
+    std::function<bool()> there = [&] { return context.host.exists(node); };
+    if (!group.empty() && co_await holds(there)) co_return result<void>{};
     co_return error{
         error_code::node_missing, node, "the device is on vfio-pci, but its group has no node", {}};
-}
-
-/// A network driver registers its netdev inside its probe, and udev renames it afterwards.
-awaitable<result<void>> await_netdev(step_context& context, std::string device, std::string name) {
-    const auto path = device_path(device) + "/net/" + name;
-    if (name.empty() || co_await appears(context, path)) co_return result<void>{};
-    if (context.host.exists(device_path(device) + "/net")) co_return result<void>{};
-    co_return error{error_code::bind_failed, path, "the network interface has not come back", {}};
 }
 
 /// Moves one PCI function to a driver, with the driver_override that keeps it there.
 ///
 /// Arguments: `device`, `driver` (empty: none), `driver_override` (empty: any), `new_id` (the ids,
-/// instead of an override), `netdev` (waited for; empty: none). Prior state: `driver`,
-/// `driver_override`, `netdev`.
+/// instead of an override), `netdev` (the name that it has to have again; empty: none). Prior
+/// state: `driver`, `driver_override`, `netdev`.
 class set_binding_kind final : public step_kind_handler {
 public:
     std::string_view name() const override { return step_kind::set_binding; }
@@ -220,6 +194,9 @@ std::vector<std::string> set_binding_kind::manual_undo(const fields& arguments,
     if (!field(prior, "driver").empty())
         commands.push_back("echo " + device + " > /sys/bus/pci/drivers/" + field(prior, "driver") +
                            "/bind");
+    if (!field(prior, "netdev").empty())
+        commands.push_back("ip link set dev \"$(ls " + device_path(device) + "/net)\" name " +
+                           field(prior, "netdev"));
     return commands;
 }
 
@@ -249,7 +226,7 @@ awaitable<result<fields>> set_binding_kind::apply(step_context& context, const f
     if (bound.has_value() && for_vfio) bound = co_await await_group_node(context, device);
     if (bound.has_value()) {
         auto netdev = field(arguments, "netdev");
-        bound = co_await await_netdev(context, device, std::move(netdev));
+        bound = co_await restore_netdev(context, device_path(device), std::move(netdev));
     }
     if (bound.has_error()) co_return bound.error();
     fields findings{{"driver", read_driver(context, device)}};
@@ -260,8 +237,14 @@ awaitable<result<fields>> set_binding_kind::apply(step_context& context, const f
 
 awaitable<result<presence>> set_binding_kind::probe(step_context& context, const fields& arguments,
                                                     const fields& prior) const {
-    auto found = co_await read_binding(context, field(arguments, "device"));
+    const auto device = field(arguments, "device");
+    auto found = co_await read_binding(context, device);
     if (found.has_error()) co_return found.error();
+    // The netdev is there as long as the native driver is: before the step, or after it.
+    auto netdev = field(prior, "netdev");
+    if (netdev.empty()) netdev = field(arguments, "netdev");
+    const bool misnamed = co_await is_misnamed(context, device_path(device), std::move(netdev));
+    if (misnamed) co_return presence::partial;
     if (*found == target_of(prior)) co_return presence::absent;
     // Whether the driver still knows the ids cannot be read: the revert takes them back.
     if (!field(arguments, "new_id").empty()) co_return presence::partial;
@@ -280,7 +263,7 @@ awaitable<result<void>> set_binding_kind::revert(step_context& context, const fi
     auto bound = co_await converge(context, device, std::move(target));
     if (bound.has_error()) co_return bound;
     auto netdev = field(prior, "netdev");
-    co_return co_await await_netdev(context, device, std::move(netdev));
+    co_return co_await restore_netdev(context, device_path(device), std::move(netdev));
 }
 
 const step_kind_handler& set_binding_step() {

@@ -4,11 +4,18 @@
 
 #include <charconv>
 #include <chrono>
+#include <functional>
 
 namespace vmplug {
 
 /// Waits for `time` on the executor of the calling coroutine.
 boost::asio::awaitable<void> pause_for(std::chrono::milliseconds time);
+
+/// Polls for what the kernel or udev does a moment after a bind, 5 s long. Returns whether it came.
+boost::asio::awaitable<bool> holds(const std::function<bool()>& condition);
+
+/// Whether the kernel gave this errno as its reason.
+bool failed_with(const result<void>& done, int reason);
 
 /// The number in a field, 0 when it is missing or no number.
 template <class Number>
