@@ -31,6 +31,10 @@ struct controller_options {
     std::chrono::milliseconds turn_deadline{30'000};  ///< for our turn at a guest
     std::chrono::milliseconds greeting_deadline{2'000};
     operation_observer observer;
+
+    /// A connection that the caller has to a monitor ("qmp:/run/web.qmp"), to be shared instead of
+    /// making one: QEMU serves one client at a time. May be empty, and may return nullptr.
+    std::function<std::unique_ptr<monitor>(const std::string& address)> open_monitor;
 };
 
 /// How an operation ended, or what it would do.

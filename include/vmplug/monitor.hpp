@@ -90,7 +90,8 @@ private:
 /// A connection to a QMP monitor, negotiated.
 ///
 /// Lifetime: all members are called on the executor of the coroutine that connected. Destroying it
-/// closes the connection; calls in flight end with `connection_lost`.
+/// closes the connection, with the last of those that share it; calls in flight end with
+/// `connection_lost`.
 /// Source: docs/interop/qmp-spec.rst of QEMU.
 class monitor {
 public:
@@ -109,6 +110,9 @@ public:
     /// `start` and `wait` in one.
     boost::asio::awaitable<result<nlohmann::json>> call(std::string command, std::string arguments,
                                                         std::chrono::milliseconds deadline);
+
+    /// The same connection for somebody else: QEMU serves one client at a time.
+    std::unique_ptr<monitor> share() const;
 
     /// Events from now on. Subscribe before sending what causes them.
     event_queue subscribe();

@@ -37,8 +37,7 @@ awaitable<result<std::unique_ptr<monitor>>> controller::connect(std::string gues
     const auto found = find_guest(
         is_monitor_address(guest) ? std::vector<qemu_process>() : read_qemus(false), guest);
     if (found.has_error()) co_return found.error();
-    co_return co_await connect_monitor(implementation_->files, *found,
-                                       implementation_->options.greeting_deadline);
+    co_return co_await connect_monitor(implementation_->files, *found, implementation_->options);
 }
 
 awaitable<result<std::string>> controller::run_hmp(std::string guest, std::string line,
@@ -47,15 +46,14 @@ awaitable<result<std::string>> controller::run_hmp(std::string guest, std::strin
     const auto found = find_guest(
         is_monitor_address(guest) ? std::vector<qemu_process>() : read_qemus(false), guest);
     if (found.has_error()) co_return found.error();
-    const auto patience = self.options.greeting_deadline;
     const bool human_alone = std::ranges::all_of(
         found->monitors, [](const auto& each) { return each.starts_with("hmp:"); });
     if (human_alone) {
-        auto human = co_await connect_human_monitor(self.files, *found, patience);
+        auto human = co_await connect_human_monitor(self.files, *found, self.options);
         if (human.has_error()) co_return human.error();
         co_return co_await (*human)->call(std::move(line), deadline);
     }
-    auto connected = co_await connect_monitor(self.files, *found, patience);
+    auto connected = co_await connect_monitor(self.files, *found, self.options);
     if (connected.has_error()) co_return connected.error();
     co_return co_await run_hmp_line(**connected, std::move(line), deadline);
 }

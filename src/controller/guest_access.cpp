@@ -115,6 +115,15 @@ awaitable<result<Connection>> first_that_answers(const file_tree& files, guest_r
     co_return last;
 }
 
+/// What the caller has open to one of the guest's monitors, nullptr when it has nothing.
+std::unique_ptr<monitor> share_monitor(const guest_reference& guest,
+                                       const controller_options& options) {
+    if (!options.open_monitor) return nullptr;
+    for (const auto& address : guest.monitors)
+        if (auto shared = options.open_monitor(address)) return shared;
+    return nullptr;
+}
+
 awaitable<result<std::unique_ptr<guest_link>>> connect_link(monitor_address address,
                                                             monitor_options options) {
     if (address.human) {
@@ -130,28 +139,31 @@ awaitable<result<std::unique_ptr<guest_link>>> connect_link(monitor_address addr
 } // namespace
 
 awaitable<result<std::unique_ptr<monitor>>>
-connect_monitor(const file_tree& files, guest_reference guest, std::chrono::milliseconds patience) {
+connect_monitor(const file_tree& files, guest_reference guest, const controller_options& options) {
+    if (auto shared = share_monitor(guest, options)) co_return shared;
     std::erase_if(guest.monitors, [](const auto& each) { return each.starts_with("hmp:"); });
     if (guest.monitors.empty())
         co_return error{error_code::no_monitor, guest.name(),
                         "this QEMU has a human monitor alone, and this needs QMP",
                         "`vmplug hmp` sends it a line"};
-    co_return co_await first_that_answers<std::unique_ptr<monitor>>(files, std::move(guest),
-                                                                    patience, &monitor::connect);
+    co_return co_await first_that_answers<std::unique_ptr<monitor>>(
+        files, std::move(guest), options.greeting_deadline, &monitor::connect);
 }
 
 awaitable<result<std::unique_ptr<guest_link>>>
-connect_guest(const file_tree& files, guest_reference guest, std::chrono::milliseconds patience) {
-    return first_that_answers<std::unique_ptr<guest_link>>(files, std::move(guest), patience,
-                                                           &connect_link);
+connect_guest(const file_tree& files, guest_reference guest, const controller_options& options) {
+    if (auto shared = share_monitor(guest, options))
+        co_return std::make_unique<qmp_guest_link>(std::move(shared));
+    co_return co_await first_that_answers<std::unique_ptr<guest_link>>(
+        files, std::move(guest), options.greeting_deadline, &connect_link);
 }
 
 awaitable<result<std::unique_ptr<hmp_monitor>>>
 connect_human_monitor(const file_tree& files, guest_reference guest,
-                      std::chrono::milliseconds patience) {
+                      const controller_options& options) {
     std::erase_if(guest.monitors, [](const auto& each) { return !each.starts_with("hmp:"); });
-    return first_that_answers<std::unique_ptr<hmp_monitor>>(files, std::move(guest), patience,
-                                                            &hmp_monitor::connect);
+    return first_that_answers<std::unique_ptr<hmp_monitor>>(
+        files, std::move(guest), options.greeting_deadline, &hmp_monitor::connect);
 }
 
 } // namespace vmplug

@@ -3,6 +3,7 @@
 #include "controller/guest_link.hpp"
 #include "port/file_tree.hpp"
 
+#include <vmplug/controller.hpp>
 #include <vmplug/hmp_monitor.hpp>
 #include <vmplug/host_facts.hpp>
 #include <vmplug/operation.hpp>
@@ -32,18 +33,18 @@ result<guest_reference> find_guest(const std::vector<qemu_process>& qemus, std::
 /// The guest of an earlier operation: by its process where it still runs.
 guest_reference guest_of(const operation_record& record, const std::vector<qemu_process>& qemus);
 
-/// Connects to the first QMP monitor that nobody holds, waiting `patience` for its greeting.
+/// Connects to the first QMP monitor that nobody holds, or shares the caller's own connection.
 /// Errors: those of `monitor::connect`; `monitor_busy` names the holder where it can be found.
 boost::asio::awaitable<result<std::unique_ptr<monitor>>>
-connect_monitor(const file_tree& files, guest_reference guest, std::chrono::milliseconds patience);
+connect_monitor(const file_tree& files, guest_reference guest, const controller_options& options);
 
 /// The same for human monitors.
 boost::asio::awaitable<result<std::unique_ptr<hmp_monitor>>>
 connect_human_monitor(const file_tree& files, guest_reference guest,
-                      std::chrono::milliseconds patience);
+                      const controller_options& options);
 
 /// The same for whichever there is, QMP before HMP, as steps need it.
 boost::asio::awaitable<result<std::unique_ptr<guest_link>>>
-connect_guest(const file_tree& files, guest_reference guest, std::chrono::milliseconds patience);
+connect_guest(const file_tree& files, guest_reference guest, const controller_options& options);
 
 } // namespace vmplug

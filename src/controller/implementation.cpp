@@ -121,7 +121,7 @@ result<situation> controller::implementation::look_around(held_device& ours) con
 
 awaitable<result<std::unique_ptr<guest_link>>>
 controller::implementation::connect(guest_reference guest) const {
-    return connect_guest(files, std::move(guest), options.greeting_deadline);
+    return connect_guest(files, std::move(guest), options);
 }
 
 awaitable<operation_report> controller::implementation::carry_out(journal& records, work wanted,

@@ -7,7 +7,7 @@ using boost::asio::awaitable;
 awaitable<result<guest_link*>> operation_runner::reach_guest(const guest_reference& guest,
                                                              std::unique_ptr<guest_link>& link) {
     if (link && link->is_open()) co_return link.get();
-    auto connected = co_await connect_guest(files_, guest, options_.greeting_deadline);
+    auto connected = co_await connect_guest(files_, guest, options_);
     if (connected.has_error()) co_return connected.error();
     link = std::move(*connected);
     co_return link.get();

@@ -77,6 +77,7 @@ struct monitor::connection : std::enable_shared_from_this<monitor::connection> {
     std::string address;
     monitor_options options;
     qmp::session session;
+    int sharers = 0;            ///< `monitor`s on this connection: it ends with the last one
     asio::steady_timer changed; ///< ends early when the session became ready or closed
     bool writing = false;
     std::optional<error> ended;
@@ -257,9 +258,12 @@ asio::awaitable<result<json>> pending_call::wait(milliseconds deadline) {
                     {}};
 }
 
-monitor::monitor(std::shared_ptr<connection> shared) : connection_(std::move(shared)) {}
+monitor::monitor(std::shared_ptr<connection> shared) : connection_(std::move(shared)) {
+    ++connection_->sharers;
+}
 
 monitor::~monitor() {
+    if (--connection_->sharers > 0) return;
     connection_->stop(
         {error_code::monitor_gone, connection_->address, "the monitor was closed", {}});
 }
@@ -305,6 +309,10 @@ asio::awaitable<result<json>> monitor::call(std::string command, std::string arg
                                             milliseconds deadline) {
     auto started = start(std::move(command), std::move(arguments));
     co_return co_await started.wait(deadline);
+}
+
+std::unique_ptr<monitor> monitor::share() const {
+    return std::unique_ptr<monitor>(new monitor(connection_));
 }
 
 event_queue monitor::subscribe() {
