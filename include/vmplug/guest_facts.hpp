@@ -37,6 +37,7 @@ struct device_model {
     struct property {
         std::string name;
         std::string type; ///< QEMU's name: "bool", "str", "uint32", "size", an enumeration ...
+        std::string default_value = {}; ///< as JSON; empty: none, or not told (QEMU before 5.0)
     };
     std::string type;
     std::vector<property> properties;

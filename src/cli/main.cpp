@@ -1,9 +1,12 @@
 #include "cli/command_line.hpp"
 #include "cli/hidden_entries.hpp"
 #include "cli/terminal.hpp"
+#include "cli/watch.hpp"
 #include "command/json_text.hpp"
 #include "command/terminal_text.hpp"
 #include "repl/repl.hpp"
+
+#include <vmplug/monitor.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -45,12 +48,13 @@ public:
         auto context = make_context(control);
         std::exception_ptr failure;
         wait_for_signals();
-        boost::asio::co_spawn(io_, parsed_.asked->run(context, parsed_.values),
-                              [&](std::exception_ptr thrown, command_result result) {
-                                  failure = thrown;
-                                  result_ = std::move(result);
-                                  signals_.cancel();
-                              });
+        boost::asio::co_spawn(
+            io_, watches() ? watch_verb(context) : parsed_.asked->run(context, parsed_.values),
+            [&](std::exception_ptr thrown, command_result result) {
+                failure = thrown;
+                result_ = std::move(result);
+                signals_.cancel();
+            });
         io_.run();
         if (failure) std::rethrow_exception(failure);
         return print();
@@ -63,6 +67,19 @@ private:
             if (!write_output(parsed_.json ? compact(value) : text)) stop_ = true;
         };
         return context;
+    }
+
+    /// A verb that streams by itself sees to `--watch` itself.
+    bool watches() const {
+        return parsed_.values.has("--watch") &&
+               parsed_.asked->on_interrupt == interruption::ends_at_once;
+    }
+
+    boost::asio::awaitable<command_result> watch_verb(command_context& context) {
+        return watch(*parsed_.asked, context, parsed_.values, [this](const nlohmann::json& value) {
+            if (parsed_.json) return write_output(compact(value));
+            return screen_.show(parsed_.asked->render(value, output_style()));
+        });
     }
 
     /// Ctrl-C gives up what runs, never the prompt; SIGTERM ends it.
@@ -91,7 +108,7 @@ private:
         signals_.async_wait([this](boost::system::error_code aborted, int) {
             if (aborted) return;
             // Whatever changes nothing ends at once; an operation ends when it is safe.
-            const auto ending = parsed_.asked->on_interrupt;
+            const auto ending = watches() ? interruption::ends_stream : parsed_.asked->on_interrupt;
             if (ending == interruption::ends_at_once) {
                 status_.clear();
                 std::_Exit(130);
@@ -110,7 +127,7 @@ private:
             write_output(compact(result_.value));
             return result_.exit_code;
         }
-        write_output(parsed_.asked->render(result_.value, terminal_width()));
+        write_output(parsed_.asked->render(result_.value, output_style()));
         print_errors();
         return result_.exit_code;
     }
@@ -119,9 +136,9 @@ private:
         const auto& value = result_.value;
         if (value.contains("refusals"))
             for (const auto& each : value["refusals"])
-                std::fputs(render_error(each).c_str(), stderr);
+                std::fputs(render_error(each, error_style()).c_str(), stderr);
         else if (value.contains("error") && !value["error"].is_null())
-            std::fputs(render_error(value["error"]).c_str(), stderr);
+            std::fputs(render_error(value["error"], error_style()).c_str(), stderr);
         if (!value.contains("manual_commands")) return;
         std::fputs("  To undo it by hand:\n", stderr);
         for (const auto& each : value["manual_commands"])
@@ -132,6 +149,7 @@ private:
     std::shared_ptr<spdlog::logger> log_;
     controller_options options_;
     status_line status_;
+    repeated_text screen_;
     boost::asio::io_context io_{1};
     boost::asio::signal_set signals_{io_, SIGINT, SIGTERM};
     command_result result_;
@@ -191,7 +209,8 @@ int program::run_repl() {
     repl_options options;
     options.guest = parsed_.values.value("VM");
     options.json = parsed_.json;
-    options.width = terminal_width();
+    options.style = output_style();
+    options.error_style = error_style();
     options.transcript_file = parsed_.values.value("--transcript");
     if (parsed_.values.has("-c"))
         options.script = parsed_.values.value("-c");
@@ -203,9 +222,14 @@ int program::run_repl() {
         return parse_words(std::move(words), parsed_.state_directory);
     };
     options.begin_command = [this] { stop_ = false; };
+    const repl* shared = nullptr;
+    options_.open_monitor = [&shared](const std::string& address) {
+        return shared ? shared->open_monitor(address) : nullptr;
+    };
     controller control(options_);
     auto context = make_context(control);
     repl prompt(io_.get_executor(), context, std::move(options));
+    shared = &prompt;
     int code = 1;
     std::exception_ptr failure;
     wait_for_interrupts(prompt);

@@ -2,7 +2,9 @@
 
 #include "command/terminal_text.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -16,10 +18,35 @@ std::size_t width_of(int descriptor) {
     return size.ws_col;
 }
 
+/// The first of those that is set decides, as for the C library.
+bool has_unicode() {
+    for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"})
+        if (const char* value = std::getenv(name); value && *value) {
+            const std::string text = value;
+            return text.find("UTF-8") != text.npos || text.find("utf8") != text.npos;
+        }
+    return false;
+}
+
+bool has_colours(int descriptor) {
+    const char* unwanted = std::getenv("NO_COLOR");
+    const char* kind = std::getenv("TERM");
+    const bool dumb = !kind || std::string(kind) == "dumb";
+    return ::isatty(descriptor) == 1 && !(unwanted && *unwanted) && !dumb;
+}
+
+text_style style_of(int descriptor) {
+    return {width_of(descriptor), has_unicode(), has_colours(descriptor)};
+}
+
 } // namespace
 
-std::size_t terminal_width() {
-    return width_of(STDOUT_FILENO);
+text_style output_style() {
+    return style_of(STDOUT_FILENO);
+}
+
+text_style error_style() {
+    return style_of(STDERR_FILENO);
 }
 
 status_line::status_line() : on_terminal_(::isatty(STDERR_FILENO) == 1) {}
@@ -40,6 +67,30 @@ void status_line::clear() {
     std::fputs("\r\033[K", stderr);
     std::fflush(stderr);
     shown_ = false;
+}
+
+bool repeated_text::show(const std::string& text) {
+    winsize size{};
+    if (::isatty(STDOUT_FILENO) != 1 || ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0)
+        return write_output(text + "\n");
+    // What has left the screen at its top cannot be overwritten: the rest is not shown.
+    std::string shown = rows_ > 0 ? "\033[" + std::to_string(rows_) + "A\r\033[J" : "";
+    rows_ = 0;
+    for (std::size_t begin = 0; begin < text.size();) {
+        const auto end = std::min(text.find('\n', begin), text.size());
+        const auto line = text.substr(begin, end - begin);
+        const auto columns = std::max<std::size_t>(size.ws_col, 1);
+        const auto rows = std::max<std::size_t>((display_width(line) + columns - 1) / columns, 1);
+        if (rows_ + rows + 1 >= size.ws_row) {
+            shown += "...\n";
+            ++rows_;
+            break;
+        }
+        shown += line + "\n";
+        rows_ += rows;
+        begin = end + 1;
+    }
+    return write_output(shown);
 }
 
 bool write_output(const std::string& text) {

@@ -1,11 +1,14 @@
 #pragma once
 
+#include "command/text_style.hpp"
+
 #include <string>
 
 namespace vmplug {
 
-/// The terminal's width in columns; 0 when stdout is none, so nothing is cut.
-std::size_t terminal_width();
+/// What stdout can show. Colours: on a terminal, unless NO_COLOR is set or TERM says "dumb".
+text_style output_style();
+text_style error_style();
 
 /// The line that says what a running operation waits for: overwritten in place on a terminal, not
 /// there otherwise.
@@ -22,6 +25,16 @@ public:
 private:
     bool on_terminal_;
     bool shown_ = false;
+};
+
+/// A text that is shown anew in the same place on a terminal, and below the last one elsewhere.
+class repeated_text {
+public:
+    /// Returns false when the reader is gone.
+    bool show(const std::string& text);
+
+private:
+    std::size_t rows_ = 0; ///< that the last one takes on the terminal
 };
 
 /// Writes to stdout. Returns false when the reader is gone (`| head`).

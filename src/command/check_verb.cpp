@@ -245,6 +245,11 @@ void check_guest(const guest_view& view, check_rows& rows) {
     check_memory(view, rows);
 }
 
+ink ink_of(const std::string& state) {
+    if (state == "ok") return ink::good;
+    return state == "warning" ? ink::doubtful : ink::bad;
+}
+
 } // namespace
 
 command_task run_check(command_context& context, const invocation& asked) {
@@ -271,12 +276,14 @@ command_task run_check(command_context& context, const invocation& asked) {
     co_return rows.result();
 }
 
-std::string render_check(const json& value, std::size_t width) {
+std::string render_check(const json& value, const text_style& style) {
     if (!value.contains("checks")) return {};
     text_table table({"CHECK", "STATE", "EVIDENCE"});
     for (const auto& row : value["checks"])
-        table.add({text_at(row, "check"), text_at(row, "state"), text_at(row, "evidence")});
-    auto text = table.format(width);
+        table.add({text_at(row, "check"),
+                   {text_at(row, "state"), ink_of(text_at(row, "state"))},
+                   text_at(row, "evidence")});
+    auto text = table.format(style);
     for (const auto& row : value["checks"])
         if (!text_at(row, "remedy").empty())
             text +=

@@ -1,14 +1,22 @@
 #include "command/duration.hpp"
 #include "command/handlers.hpp"
+#include "command/json_colours.hpp"
 #include "command/json_text.hpp"
 #include "command/qmp_arguments.hpp"
 #include "command/terminal_text.hpp"
+#include "command/trees.hpp"
 #include "qmp/message.hpp"
 
 #include <vmplug/monitor.hpp>
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include <algorithm>
 #include <ctime>
+
+#include <unistd.h>
 
 namespace vmplug {
 namespace {
@@ -19,6 +27,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds call_deadline{30'000};
 /// How often a wait looks whether it was asked to stop.
 constexpr milliseconds stop_interval{100};
+constexpr milliseconds reconnect_interval{200};
 
 /// The first line that a human monitor prints, nothing when it fails.
 boost::asio::awaitable<json> ask_line(command_context& context, std::string address,
@@ -42,7 +51,7 @@ boost::asio::awaitable<void> ask_state_by_hmp(command_context& context, std::str
 boost::asio::awaitable<void> ask_state(command_context& context, json& guest) {
     std::string address, human;
     for (const auto& monitor : guest["monitors"])
-        if (monitor["held_by"].is_null())
+        if (monitor["held_by"].is_null() || monitor["held_by"]["pid"] == ::getpid())
             (monitor["protocol"] == "qmp" ? address : human) = monitor["address"];
     guest["state"] = nullptr;
     guest["version"] = nullptr;
@@ -80,7 +89,7 @@ command_task run_vms(command_context& context, const invocation&) {
     co_return result;
 }
 
-std::string render_vms(const json& value, std::size_t width) {
+std::string render_vms(const json& value, const text_style& style) {
     if (!value.contains("guests")) return {};
     if (value["guests"].empty()) return "No QEMU runs here.\n";
     text_table table({"NAME", "PID", "VERSION", "STATE", "MACHINE", "MONITORS"});
@@ -92,32 +101,49 @@ std::string render_vms(const json& value, std::size_t width) {
                 monitors += " (held by " + text_at(each["held_by"], "pid") + ": " +
                             text_at(each["held_by"], "command").substr(0, 40) + ")";
         }
-        table.add({text_at(guest, "name"), text_at(guest, "pid"), text_at(guest, "version"),
-                   text_at(guest, "state"), text_at(guest, "machine"),
+        const auto state = text_at(guest, "state");
+        table.add({text_at(guest, "name"),
+                   text_at(guest, "pid"),
+                   text_at(guest, "version"),
+                   {state, state == "running" ? ink::good : ink::doubtful},
+                   text_at(guest, "machine"),
                    monitors.empty() ? "none" : monitors});
     }
-    return table.format(width);
+    return table.format(style);
 }
 
 command_task run_ports(command_context& context, const invocation& asked) {
     const auto view = co_await context.control.query_guest(asked.value("VM"));
     if (view.has_error()) co_return failed(view.error());
-    auto result = succeeded({{"guest", view->facts.name}, {"ports", json::array()}});
+    auto result = succeeded({{"guest", view->facts.name},
+                             {"ports", json::array()},
+                             {"devices", json::array()},
+                             {"tree", asked.has("--tree")}});
+    for (const auto& device : view->facts.devices)
+        result.value["devices"].push_back(to_json(device));
     for (const auto& port : view->facts.ports)
         result.value["ports"].push_back(to_json(port));
     co_return result;
 }
 
-std::string render_ports(const json& value, std::size_t width) {
+namespace {
+
+table_cell port_state(const json& port) {
+    if (!port.value("takes_hot_add", false)) return {text_at(port, "why_not"), ink::quiet};
+    if (port.value("free", false)) return {"free", ink::good};
+    return {"occupied by " + join(port["occupants"], ", "), ink::doubtful};
+}
+
+} // namespace
+
+std::string render_ports(const json& value, const text_style& style) {
     if (!value.contains("ports")) return {};
+    if (value.value("tree", false)) return draw(picture_guest(value), style);
     text_table table({"BUS", "TYPE", "STATE"});
     for (const auto& port : value["ports"]) {
-        std::string state = "free";
-        if (!port.value("free", false)) state = "occupied by " + join(port["occupants"], ", ");
-        if (!port.value("takes_hot_add", false)) state = text_at(port, "why_not");
-        table.add({text_at(port, "bus"), text_at(port, "type"), state});
+        table.add({text_at(port, "bus"), text_at(port, "type"), port_state(port)});
     }
-    return table.format(width);
+    return table.format(style);
 }
 
 command_task run_list(command_context& context, const invocation& asked) {
@@ -157,27 +183,31 @@ command_task run_list(command_context& context, const invocation& asked) {
     co_return result;
 }
 
-std::string render_list(const json& value, std::size_t width) {
+std::string render_list(const json& value, const text_style& style) {
     if (!value.contains("assignments")) return {};
     if (value["assignments"].empty()) return "vmplug has assigned no device.\n";
     text_table table({"DEVICE", "GUEST", "ID", "PORT", "STATE"});
     for (const auto& each : value["assignments"]) {
         auto state = text_at(each, "state");
         if (state == "guest_gone") state = "its guest is gone: run vmplug recover";
-        table.add({text_at(each, "device"), text_at(each, "guest"), text_at(each, "id"),
-                   text_at(each, "port"), state});
+        table.add({text_at(each, "device"),
+                   text_at(each, "guest"),
+                   text_at(each, "id"),
+                   text_at(each, "port"),
+                   {state, state == "assigned" || state == "bound" ? ink::good : ink::doubtful}});
     }
-    return table.format(width);
+    return table.format(style);
 }
 
-command_task run_events(command_context& context, const invocation& asked) {
-    auto connected = co_await context.control.connect(asked.value("VM"));
-    if (connected.has_error()) co_return failed(connected.error());
-    auto events = (*connected)->subscribe();
+namespace {
+
+/// Hands on the events of one connection. Returns why it ended: asked to, or the monitor's end.
+boost::asio::awaitable<result<void>> emit_events(command_context& context, monitor& connection) {
+    auto events = connection.subscribe();
     std::uint64_t dropped = 0;
     while (!context.stop_requested()) {
         auto event = co_await events.next(stop_interval);
-        if (event.has_error()) co_return failed(event.error());
+        if (event.has_error()) co_return event.error();
         if (events.dropped() != dropped) {
             dropped = events.dropped();
             context.emit({{"dropped", dropped}}, "(" + std::to_string(dropped) + " events lost)\n");
@@ -186,6 +216,37 @@ command_task run_events(command_context& context, const invocation& asked) {
         json value{{"event", (*event)->name}, {"timestamp_us", (*event)->timestamp_us}};
         value["data"] = (*event)->data.empty() ? json() : json::parse((*event)->data);
         context.emit(value, event_line(**event));
+    }
+    co_return result<void>{};
+}
+
+/// Waits until the guest has a monitor again, or until it is to stop.
+boost::asio::awaitable<std::unique_ptr<monitor>> await_monitor(command_context& context,
+                                                               std::string guest) {
+    boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+    while (!context.stop_requested()) {
+        auto connected = co_await context.control.connect(guest);
+        if (connected.has_value()) co_return std::move(*connected);
+        timer.expires_after(reconnect_interval);
+        co_await timer.async_wait(boost::asio::use_awaitable);
+    }
+    co_return nullptr;
+}
+
+} // namespace
+
+command_task run_events(command_context& context, const invocation& asked) {
+    auto first = co_await context.control.connect(asked.value("VM"));
+    if (first.has_error()) co_return failed(first.error());
+    auto connection = std::move(*first);
+    while (connection) {
+        const auto over = co_await emit_events(context, *connection);
+        if (over.has_error() && !asked.has("--watch")) co_return failed(over.error());
+        if (over.has_value()) break;
+        context.emit({{"monitor", "gone"}}, "(the monitor is gone; waiting for it)\n");
+        connection.reset();
+        connection = co_await await_monitor(context, asked.value("VM"));
+        if (connection) context.emit({{"monitor", "connected"}}, "(connected again)\n");
     }
     command_result result;
     result.streamed = true;
@@ -209,14 +270,14 @@ command_task run_qmp(command_context& context, const invocation& asked) {
     co_return succeeded(std::move(value));
 }
 
-std::string render_qmp(const json& value, std::size_t) {
+std::string render_qmp(const json& value, const text_style& style) {
     if (!value.contains("return")) return {};
     // json escapes controls; what is left of the terminal's tricks are direction marks and the
     // like.
-    return escape_lines(qmp::format_json(value["return"], 2));
+    return paint_json(style, escape_lines(qmp::format_json(value["return"], 2)));
 }
 
-std::string render_nothing(const json&, std::size_t) {
+std::string render_nothing(const json&, const text_style&) {
     return {};
 }
 

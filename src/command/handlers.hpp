@@ -24,18 +24,18 @@ command_task run_hmp(command_context&, const invocation&);
 command_task run_cmdline(command_context&, const invocation&);
 command_task run_explain(command_context&, const invocation&);
 
-std::string render_vms(const nlohmann::json&, std::size_t);
-std::string render_devices(const nlohmann::json&, std::size_t);
-std::string render_ports(const nlohmann::json&, std::size_t);
-std::string render_check(const nlohmann::json&, std::size_t);
-std::string render_operation(const nlohmann::json&, std::size_t);
-std::string render_list(const nlohmann::json&, std::size_t);
-std::string render_recover(const nlohmann::json&, std::size_t);
-std::string render_operations(const nlohmann::json&, std::size_t);
-std::string render_qmp(const nlohmann::json&, std::size_t);
-std::string render_hmp(const nlohmann::json&, std::size_t);
-std::string render_cmdline(const nlohmann::json&, std::size_t);
-std::string render_explain(const nlohmann::json&, std::size_t);
-std::string render_nothing(const nlohmann::json&, std::size_t);
+std::string render_vms(const nlohmann::json&, const text_style&);
+std::string render_devices(const nlohmann::json&, const text_style&);
+std::string render_ports(const nlohmann::json&, const text_style&);
+std::string render_check(const nlohmann::json&, const text_style&);
+std::string render_operation(const nlohmann::json&, const text_style&);
+std::string render_list(const nlohmann::json&, const text_style&);
+std::string render_recover(const nlohmann::json&, const text_style&);
+std::string render_operations(const nlohmann::json&, const text_style&);
+std::string render_qmp(const nlohmann::json&, const text_style&);
+std::string render_hmp(const nlohmann::json&, const text_style&);
+std::string render_cmdline(const nlohmann::json&, const text_style&);
+std::string render_explain(const nlohmann::json&, const text_style&);
+std::string render_nothing(const nlohmann::json&, const text_style&);
 
 } // namespace vmplug

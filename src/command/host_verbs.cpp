@@ -2,6 +2,7 @@
 #include "command/handlers.hpp"
 #include "command/json_text.hpp"
 #include "command/terminal_text.hpp"
+#include "command/trees.hpp"
 
 #include <algorithm>
 
@@ -63,6 +64,9 @@ json to_json(const host_facts& host, const std::vector<operation_record>& assign
                {"owner", owner(host, assigned, function)}};
     value["iommu_group"] = function.iommu_group ? json(*function.iommu_group) : json();
     value["assignable"] = value["why_not"] == "";
+    value["upstream"] = json::array();
+    for (const auto& each : function.upstream)
+        value["upstream"].push_back(format_address(each));
     return value;
 }
 
@@ -79,9 +83,6 @@ void add_detail(const host_facts& host, const pci_function& function, json& valu
     value["virtual_functions"] = json::array();
     for (const auto& each : function.virtual_functions)
         value["virtual_functions"].push_back(format_address(each));
-    value["upstream"] = json::array();
-    for (const auto& each : function.upstream)
-        value["upstream"].push_back(format_address(each));
 }
 
 std::string owner_text(const json& value) {
@@ -123,7 +124,9 @@ command_task run_devices(command_context& context, const invocation& asked) {
     // showing.
     const auto& known = assigned.has_value() ? *assigned : std::vector<operation_record>();
     const device_names names;
-    auto result = succeeded({{"devices", json::array()}, {"detail", asked.has("DEVICE")}});
+    auto result = succeeded({{"devices", json::array()},
+                             {"detail", asked.has("DEVICE")},
+                             {"tree", asked.has("--tree")}});
     if (asked.has("DEVICE")) {
         const auto address = find_device(host, asked.value("DEVICE"));
         if (address.has_error()) co_return failed(address.error());
@@ -138,22 +141,26 @@ command_task run_devices(command_context& context, const invocation& asked) {
     co_return result;
 }
 
-std::string render_devices(const json& value, std::size_t width) {
+std::string render_devices(const json& value, const text_style& style) {
     if (!value.contains("devices")) return {};
     if (value["devices"].empty()) return "This host has no PCI functions.\n";
     if (value.value("detail", false)) return render_one(value["devices"].front());
+    if (value.value("tree", false)) return draw(picture_host(value["devices"]), style);
     text_table table(
         {"ADDRESS", "IDS", "DRIVER", "NETDEV", "GROUP", "OWNER", "ASSIGNABLE", "NAME"});
     for (const auto& device : value["devices"]) {
         const auto name = text_at(device, "name");
-        table.add({text_at(device, "address"), text_at(device, "ids"), text_at(device, "driver"),
-                   join(device["netdevs"], ","), text_at(device, "iommu_group"),
-                   owner_text(device["owner"]), device.value("assignable", false) ? "yes" : "no",
-                   device.value("assignable", false)
-                       ? name
-                       : name + " (" + text_at(device, "why_not") + ")"});
+        const bool assignable = device.value("assignable", false);
+        table.add({text_at(device, "address"),
+                   text_at(device, "ids"),
+                   text_at(device, "driver"),
+                   join(device["netdevs"], ","),
+                   text_at(device, "iommu_group"),
+                   {owner_text(device["owner"]), ink::doubtful},
+                   assignable ? table_cell("yes", ink::good) : table_cell("no", ink::quiet),
+                   assignable ? name : name + " (" + text_at(device, "why_not") + ")"});
     }
-    return table.format(width);
+    return table.format(style);
 }
 
 command_task run_explain(command_context&, const invocation& asked) {
@@ -175,7 +182,7 @@ command_task run_explain(command_context&, const invocation& asked) {
     co_return result;
 }
 
-std::string render_explain(const json& value, std::size_t width) {
+std::string render_explain(const json& value, const text_style& style) {
     if (!value.contains("codes")) return {};
     if (value.value("detail", false)) {
         const auto& entry = value["codes"].front();
@@ -185,7 +192,7 @@ std::string render_explain(const json& value, std::size_t width) {
     text_table table({"CODE", "CAUSE"});
     for (const auto& entry : value["codes"])
         table.add({text_at(entry, "code"), text_at(entry, "cause")});
-    return table.format(width);
+    return table.format(style);
 }
 
 } // namespace vmplug

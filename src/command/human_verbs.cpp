@@ -76,7 +76,7 @@ command_task run_hmp(command_context& context, const invocation& asked) {
     co_return succeeded({{"output", *output}});
 }
 
-std::string render_hmp(const json& value, std::size_t) {
+std::string render_hmp(const json& value, const text_style&) {
     return escape_lines(text_at(value, "output"));
 }
 
@@ -101,7 +101,7 @@ command_task run_cmdline(command_context& context, const invocation& asked) {
     co_return succeeded({{"arguments", cold_start_arguments(wanted)}});
 }
 
-std::string render_cmdline(const json& value, std::size_t) {
+std::string render_cmdline(const json& value, const text_style&) {
     if (!value.contains("arguments")) return {};
     std::string text;
     for (const auto& word : value["arguments"])

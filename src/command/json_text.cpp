@@ -70,6 +70,16 @@ json to_json(const guest_port& port) {
             {"why_not", port.why_not}, {"occupants", port.occupants}};
 }
 
+json to_json(const guest_device& device) {
+    json value{{"id", device.qdev_id},
+               {"type", device.type},
+               {"bus", device.bus},
+               {"host", device.host},
+               {"configured", device.configured}};
+    value["address"] = device.address ? json(format_address(*device.address)) : json();
+    return value;
+}
+
 command_result failed(const error& failure) {
     const bool open =
         failure.code == error_code::timed_out || failure.code == error_code::connection_lost;
@@ -94,9 +104,9 @@ command_result succeeded(json value) {
     return result;
 }
 
-std::string render_error(const json& failure) {
+std::string render_error(const json& failure, const text_style& style) {
     const auto where = text_at(failure, "where");
-    std::string text = "vmplug: " + text_at(failure, "code") + ": ";
+    std::string text = "vmplug: " + paint(style, ink::bad, text_at(failure, "code")) + ": ";
     if (!where.empty()) text += escape_for_terminal(where) + ": ";
     text += escape_for_terminal(text_at(failure, "text")) + "\n";
     const auto remedy = text_at(failure, "remedy");

@@ -131,13 +131,18 @@ std::string step_line(const json& step) {
     return text + "  (" + format_duration(microseconds(step.value("duration_us", 0))) + ")\n";
 }
 
-std::string headline(const json& value) {
+ink ink_of(const std::string& outcome) {
+    if (outcome == "done") return ink::good;
+    return outcome == "stuck" || outcome == "unknown" ? ink::bad : ink::doubtful;
+}
+
+std::string headline(const json& value, const text_style& style) {
     const auto subject = value.value("subject", json::object());
     const auto name = [&](const char* key) { return escape_for_terminal(text_at(subject, key)); };
     const auto what = name("device") + (name("id").empty() ? "" : " as " + name("id"));
     const auto end = text_at(value, "outcome");
     const auto kind = text_at(value, "kind");
-    std::string text = end + ": ";
+    std::string text = paint(style, ink_of(end), end) + ": ";
     if (!kind.empty()) text += kind + " of ";
     text += what;
     if (!name("guest").empty()) text += ", guest " + name("guest");
@@ -205,7 +210,7 @@ command_task run_release(command_context& context, const invocation& asked) {
     co_return to_result(report, begin);
 }
 
-std::string render_operation(const json& value, std::size_t) {
+std::string render_operation(const json& value, const text_style& style) {
     if (!value.contains("steps")) return {};
     const bool checked = text_at(value, "outcome") == "refused" && value["steps"].empty();
     if (checked) return {};
@@ -213,7 +218,7 @@ std::string render_operation(const json& value, std::size_t) {
     if (text_at(value, "outcome") == "planned")
         text = "This would be done:\n";
     else if (text_at(value, "outcome") != "refused")
-        text = headline(value);
+        text = headline(value, style);
     for (const auto& step : value["steps"])
         text += step_line(step);
     for (const auto& note : value.value("notes", json::array()))
@@ -246,7 +251,7 @@ command_task run_recover(command_context& context, const invocation& asked) {
     co_return result;
 }
 
-std::string render_recover(const json& value, std::size_t width) {
+std::string render_recover(const json& value, const text_style& style) {
     if (!value.contains("operations")) return {};
     if (value["operations"].empty()) return "Nothing is unfinished.\n";
     std::string text;
@@ -258,7 +263,7 @@ std::string render_recover(const json& value, std::size_t width) {
                 text += step_line(step);
             continue;
         }
-        text += render_operation(each, width);
+        text += render_operation(each, style);
         if (each.contains("error") && !each["error"].is_null())
             text += "  " + escape_for_terminal(text_at(each["error"], "text")) + "\n";
     }
@@ -293,7 +298,7 @@ command_task run_operations(command_context& context, const invocation& asked) {
     co_return result;
 }
 
-std::string render_operations(const json& value, std::size_t width) {
+std::string render_operations(const json& value, const text_style& style) {
     if (!value.contains("operations")) return {};
     if (value["operations"].empty()) return "The journal is empty.\n";
     text_table table({"OP", "TIME", "KIND", "DEVICE", "GUEST", "ID", "OUTCOME", "ERROR"});
@@ -303,15 +308,19 @@ std::string render_operations(const json& value, std::size_t width) {
         auto end = text_at(each, "outcome");
         if (each.value("running", false)) end = "running";
         if (end.empty()) end = "unfinished";
-        table.add({text_at(each, "number"), format_time(each.value("started_us", std::int64_t{0})),
-                   text_at(each, "kind"), text_at(subject, "device"), text_at(subject, "guest"),
-                   text_at(subject, "id"), end,
+        table.add({text_at(each, "number"),
+                   format_time(each.value("started_us", std::int64_t{0})),
+                   text_at(each, "kind"),
+                   text_at(subject, "device"),
+                   text_at(subject, "guest"),
+                   text_at(subject, "id"),
+                   {end, ink_of(end)},
                    each["error"].is_null() ? "" : text_at(each["error"], "text")});
         if (!value.value("detail", false)) continue;
         for (const auto& step : each["steps"])
             steps += step_line(step);
     }
-    return table.format(width) + steps;
+    return table.format(style) + steps;
 }
 
 } // namespace vmplug

@@ -41,19 +41,6 @@ void append_escaped(std::string& out, unsigned char byte) {
     out += digits[byte & 15];
 }
 
-std::string cut(const std::string& text, std::size_t width) {
-    if (display_width(text) <= width) return text;
-    if (width == 0) return {};
-    std::size_t columns = 0, end = 0;
-    while (end < text.size() && columns + 1 < width) {
-        ++end;
-        while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
-            ++end;
-        ++columns;
-    }
-    return text.substr(0, end) + "\u2026";
-}
-
 } // namespace
 
 std::string escape_for_terminal(std::string_view text) {
@@ -88,21 +75,34 @@ std::size_t display_width(std::string_view text) {
         text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
-text_table::text_table(std::vector<std::string> header) {
-    add(std::move(header));
+std::string cut_to_width(const std::string& text, std::size_t width) {
+    if (display_width(text) <= width) return text;
+    if (width == 0) return {};
+    std::size_t columns = 0, end = 0;
+    while (end < text.size() && columns + 1 < width) {
+        ++end;
+        while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
+            ++end;
+        ++columns;
+    }
+    return text.substr(0, end) + "\u2026";
 }
 
-void text_table::add(std::vector<std::string> cells) {
+text_table::text_table(std::vector<std::string> header) {
+    add({std::make_move_iterator(header.begin()), std::make_move_iterator(header.end())});
+}
+
+void text_table::add(std::vector<table_cell> cells) {
     for (auto& cell : cells)
-        cell = escape_for_terminal(cell);
+        cell.text = escape_for_terminal(cell.text);
     rows_.push_back(std::move(cells));
 }
 
-std::string text_table::format(std::size_t width_max) const {
+std::string text_table::format(const text_style& style) const {
     std::vector<std::size_t> widths(rows_.front().size(), 0);
     for (const auto& row : rows_)
         for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i)
-            widths[i] = std::max(widths[i], display_width(row[i]));
+            widths[i] = std::max(widths[i], display_width(row[i].text));
     std::string out;
     for (const auto& row : rows_) {
         std::string line;
@@ -110,9 +110,10 @@ std::string text_table::format(std::size_t width_max) const {
         for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i) {
             const bool last = i + 1 == widths.size();
             constexpr std::size_t readable = 8;
-            const auto room = width_max > used + readable ? width_max - used : readable;
-            line += last && width_max ? cut(row[i], room) : row[i];
-            if (!last) line.append(widths[i] - display_width(row[i]) + 2, ' ');
+            const auto room = style.width > used + readable ? style.width - used : readable;
+            const auto text = last && style.width ? cut_to_width(row[i].text, room) : row[i].text;
+            line += paint(style, row[i].colour, text);
+            if (!last) line.append(widths[i] - display_width(text) + 2, ' ');
             used += widths[i] + 2;
         }
         line.erase(line.find_last_not_of(' ') + 1);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "command/text_style.hpp"
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,19 +19,31 @@ std::string escape_lines(std::string_view text);
 /// How many columns `text` takes, as long as it has no double-width characters.
 std::size_t display_width(std::string_view text);
 
+/// `text` in at most `width` columns, with an ellipsis where it was cut.
+std::string cut_to_width(const std::string& text, std::size_t width);
+
+/// What stands in a table: raw text, and what its colour says.
+struct table_cell {
+    std::string text;
+    ink colour = ink::plain;
+
+    table_cell(std::string plain) : text(std::move(plain)) {}
+    table_cell(const char* plain) : text(plain) {}
+    table_cell(std::string coloured, ink with) : text(std::move(coloured)), colour(with) {}
+};
+
 /// A table with aligned columns.
 ///
-/// Shape: the last column is cut to fit `width_max` (0: never cut); the others are as wide as their
+/// Shape: the last column is cut to fit the terminal; the others are as wide as their
 /// widest cell. Cells are escaped here: callers pass raw text.
 class text_table {
 public:
     explicit text_table(std::vector<std::string> header);
-    void add(std::vector<std::string> cells);
-    bool empty() const { return rows_.size() == 1; }
-    std::string format(std::size_t width_max) const;
+    void add(std::vector<table_cell> cells);
+    std::string format(const text_style& style) const;
 
 private:
-    std::vector<std::vector<std::string>> rows_;
+    std::vector<std::vector<table_cell>> rows_;
 };
 
 } // namespace vmplug

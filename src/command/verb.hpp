@@ -1,5 +1,7 @@
 #pragma once
 
+#include "command/text_style.hpp"
+
 #include <vmplug/controller.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -76,8 +78,8 @@ struct verb {
     const char* example;
     /// nullptr: interactive, so the program runs it itself.
     boost::asio::awaitable<command_result> (*run)(command_context&, const invocation&);
-    /// Text for people. `width` is the terminal's, 0 where there is none.
-    std::string (*render)(const nlohmann::json& value, std::size_t width);
+    /// Text for people.
+    std::string (*render)(const nlohmann::json& value, const text_style& style);
     interruption on_interrupt = interruption::ends_at_once;
 };
 

@@ -18,6 +18,7 @@ const verb_option request_id{"--request-id", "KEY",
 const verb_option binding{
     "--binding",        "WAY", "override (this device alone) or new_id (the guide's way of 2010)",
     value_kind::choice, false, "override|new_id"};
+const verb_option watch{"--watch", nullptr, "show it again whenever it changes, until Ctrl-C"};
 const verb_option dry_run{"--dry-run", nullptr, "print the plan and change nothing"};
 
 const std::vector<verb>& table() {
@@ -36,15 +37,15 @@ const std::vector<verb>& table() {
          "Shows driver, netdev, IOMMU group and owner of each function, and whether it can be "
          "assigned; if not, why.",
          {{"DEVICE", value_kind::device, false}},
-         {},
-         "vmplug devices 01:00.0",
+         {{"--tree", nullptr, "draw bridges, IOMMU groups and what is in them"}, watch},
+         "vmplug devices --tree",
          run_devices,
          render_devices},
         {"ports",
          "where a device can be hot-added to a guest",
          "Lists the guest's buses: free, occupied by what, or why they take no hot-add.",
          {vm},
-         {},
+         {{"--tree", nullptr, "draw the guest's buses with what sits where"}},
          "vmplug ports web",
          run_ports,
          render_ports},
@@ -122,7 +123,7 @@ const std::vector<verb>& table() {
          "what is assigned to whom",
          "Shows what vmplug assigned or bound. What others have: `vmplug devices`.",
          {{"VM", value_kind::vm, false}},
-         {},
+         {watch},
          "vmplug list",
          run_list,
          render_list},
@@ -148,7 +149,7 @@ const std::vector<verb>& table() {
          "a guest's events as they come",
          "Prints each QMP event until interrupted. Holds the monitor meanwhile.",
          {vm},
-         {},
+         {{"--watch", nullptr, "when the monitor goes away, wait for it and go on"}},
          "vmplug events web",
          run_events,
          render_nothing,

@@ -1,14 +1,17 @@
 #include "repl/completion_words.hpp"
 
-#include "command/verb.hpp"
+#include "command/completion.hpp"
 #include "repl/input_line.hpp"
+#include "repl/verb_words.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace vmplug {
 namespace {
 
 using boost::asio::awaitable;
+using candidates = std::vector<candidate>;
 
 /// The value that the line gives `key`, empty when it gives none.
 std::string given(const std::vector<std::string>& words, const std::string& key) {
@@ -17,29 +20,42 @@ std::string given(const std::vector<std::string>& words, const std::string& key)
     return {};
 }
 
-std::vector<std::string> with_prefix(std::vector<std::string> values, const std::string& prefix) {
-    for (auto& each : values)
-        each.insert(0, prefix);
-    return values;
+candidates to_candidates(const std::vector<std::string>& words) {
+    candidates found;
+    for (const auto& each : words)
+        found.push_back({each, {}});
+    return found;
 }
 
-awaitable<std::vector<std::string>> argument_names(guest_connection& guest, std::string command,
-                                                   std::vector<std::string> words,
-                                                   std::string below) {
-    std::vector<std::string> names;
+std::string describe(const qmp_schema::member& member) {
+    auto text = member.type;
+    if (!member.values.empty()) text.clear();
+    for (const auto& value : member.values)
+        text += (text.empty() ? "" : "|") + value;
+    return text + (member.optional ? ", optional" : "");
+}
+
+std::string describe(const device_model::property& property) {
+    if (property.default_value.empty()) return property.type;
+    return property.type + ", default " + property.default_value;
+}
+
+awaitable<candidates> argument_names(guest_connection& guest, std::string command,
+                                     std::vector<std::string> words, std::string below) {
+    candidates names;
     const auto prefix = below.empty() ? std::string() : below + ".";
     const auto* schema = co_await guest.schema();
     for (const auto& each : schema->members(command, below))
-        names.push_back(prefix + each.name + (each.type == "object" ? "." : "="));
+        names.push_back({prefix + each.name + (each.type == "object" ? "." : "="), describe(each)});
     if (command == "device_add" && below.empty()) {
         auto type = given(words, "driver");
         const auto* model = co_await guest.model(std::move(type));
         if (model)
             for (const auto& each : model->properties)
-                names.push_back(each.name + "=");
+                names.push_back({each.name + "=", describe(each)});
     }
-    std::erase_if(names, [&](const std::string& name) {
-        return !given(words, name.substr(0, name.size() - 1)).empty();
+    std::erase_if(names, [&](const candidate& each) {
+        return !given(words, each.text.substr(0, each.text.size() - 1)).empty();
     });
     co_return names;
 }
@@ -73,45 +89,72 @@ awaitable<std::vector<std::string>> argument_values(guest_connection& guest, std
     co_return std::vector<std::string>();
 }
 
-std::vector<std::string> first_words() {
-    std::vector<std::string> words{"use", "help", "close", "quit"};
+awaitable<candidates> complete_first(guest_connection* guest) {
+    candidates found{{"use", "open a guest, and mean it from now on"},
+                     {"help", "what can be written, or one command's arguments"},
+                     {"close", "close the guest"},
+                     {"quit", "leave"}};
     for (const auto& row : verbs())
-        words.emplace_back(row.name);
-    return words;
+        found.push_back({row.name, row.summary});
+    const qmp_schema* schema = nullptr;
+    if (guest) schema = co_await guest->schema();
+    if (schema)
+        for (auto& name : schema->commands())
+            found.push_back({std::move(name), {}});
+    co_return found;
 }
 
-} // namespace
-
-awaitable<std::vector<std::string>> complete_qmp(guest_connection* guest, std::string before) {
-    auto split = split_words(before);
-    if (split.has_error()) co_return std::vector<std::string>();
-    auto words = std::move(*split);
-    const bool begins_word = before.empty() || before.back() == ' ';
-    if (begins_word) words.emplace_back();
-    if (words.size() == 1) {
-        auto found = first_words();
-        const qmp_schema* schema = nullptr;
-        if (guest) schema = co_await guest->schema();
-        if (schema)
-            for (auto& name : schema->commands())
-                found.push_back(std::move(name));
-        co_return found;
+/// What the table expects there, with the guest in use put in and without it: `attach 01` may
+/// become either a guest or a device. What is no plain word of a command line is left out.
+awaitable<candidates> complete_verb(const controller& control, guest_connection* guest,
+                                    std::vector<std::string> words) {
+    auto found = co_await complete(control, find_completion_point(words));
+    if (guest && begins_with_guest(*find_verb(words.front()))) {
+        words.insert(words.begin() + 1, guest->name());
+        auto more = co_await complete(control, find_completion_point(words));
+        std::ranges::move(more, std::back_inserter(found));
     }
-    if (!guest) co_return std::vector<std::string>();
+    std::erase_if(
+        found, [](const candidate& each) { return !each.is_option && !is_plain_word(each.text); });
+    co_return found;
+}
+
+awaitable<candidates> complete_qmp(guest_connection& guest, std::vector<std::string> words) {
     auto command = words.front();
     const auto word = words.back();
     const auto equals = word.find('=');
     if (equals == word.npos) {
         const auto dot = word.rfind('.');
         auto below = dot == word.npos ? std::string() : word.substr(0, dot);
-        co_return co_await argument_names(*guest, std::move(command), std::move(words),
+        co_return co_await argument_names(guest, std::move(command), std::move(words),
                                           std::move(below));
     }
     auto key = word.substr(0, equals);
     const auto prefix = key + "=";
     auto values =
-        co_await argument_values(*guest, std::move(command), std::move(words), std::move(key));
-    co_return with_prefix(std::move(values), prefix);
+        co_await argument_values(guest, std::move(command), std::move(words), std::move(key));
+    for (auto& each : values)
+        each.insert(0, prefix);
+    co_return to_candidates(values);
+}
+
+} // namespace
+
+awaitable<candidates> complete_line(const controller& control, guest_connection* guest,
+                                    std::string before) {
+    auto split = split_words(before);
+    if (split.has_error()) co_return candidates();
+    auto words = std::move(*split);
+    const bool begins_word = before.empty() || before.back() == ' ';
+    if (begins_word) words.emplace_back();
+    if (words.size() == 1) co_return co_await complete_first(guest);
+    if (words.front() == "help" && words.size() == 2) co_return co_await complete_first(guest);
+    // `ports` takes a guest as `use` does.
+    if (words.front() == "use") words.front() = "ports";
+    if (find_verb(words.front()))
+        co_return co_await complete_verb(control, guest, std::move(words));
+    if (!guest) co_return candidates();
+    co_return co_await complete_qmp(*guest, std::move(words));
 }
 
 } // namespace vmplug

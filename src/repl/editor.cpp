@@ -1,6 +1,7 @@
 #include "repl/editor.hpp"
 
 #include "command/terminal_text.hpp"
+#include "repl/history_search.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -29,11 +30,17 @@ bool is_hung_up(int descriptor) {
     return ::poll(&watched, 1, 0) > 0 && (watched.revents & (POLLHUP | POLLERR)) != 0;
 }
 
+std::size_t screen_width() {
+    winsize size{};
+    const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    return known ? size.ws_col : 80;
+}
+
 /// What all candidates begin with.
-std::string common_beginning(const std::vector<std::string>& words) {
-    auto common = words.front();
+std::string common_beginning(const std::vector<candidate>& words) {
+    auto common = words.front().text;
     for (const auto& word : words) {
-        const auto [end, ignored] = std::ranges::mismatch(common, word);
+        const auto [end, ignored] = std::ranges::mismatch(common, word.text);
         common.erase(end, common.end());
     }
     return common;
@@ -45,12 +52,26 @@ std::string last_word(const std::string& before) {
     return blank == before.npos ? before : before.substr(blank + 1);
 }
 
-std::string list_of(std::vector<std::string> words) {
+/// A line for each where there is something to tell of them, else as many as fit beside each other.
+std::string list_of(const std::vector<candidate>& words) {
+    const bool described =
+        std::ranges::any_of(words, [](const candidate& each) { return !each.description.empty(); });
+    const auto count = std::min(words.size(), listed_max);
+    std::size_t width = 0;
+    for (std::size_t i = 0; i < count; ++i)
+        width = std::max(width, display_width(words[i].text));
+    const auto columns = described ? 1 : std::max<std::size_t>(screen_width() / (width + 2), 1);
     std::string text;
-    for (std::size_t i = 0; i < std::min(words.size(), listed_max); ++i)
-        text += (i == 0 ? "" : "  ") + escape_for_terminal(words[i]);
-    if (words.size() > listed_max) text += "  ...";
-    return text + "\n";
+    for (std::size_t i = 0; i < count; ++i) {
+        auto line = words[i].text;
+        const bool ends = (i + 1) % columns == 0 || i + 1 == count;
+        if (!ends || described) line.append(width - display_width(line) + 2, ' ');
+        if (described) line = cut_to_width(line + words[i].description, screen_width());
+        text += escape_for_terminal(line) + (ends ? "\n" : "");
+    }
+    if (words.size() > listed_max)
+        text += "... and " + std::to_string(words.size() - listed_max) + " more\n";
+    return text;
 }
 
 } // namespace
@@ -74,9 +95,14 @@ struct editor::state {
     bool editing = false;
     bool tab_pressed = false;
     bool ended = false;
+    std::optional<history_search> search; ///< what is looked for, while it is
+    std::string prompt_before_search;
+    std::string line_before_search;
 
     void configure();
     void start(bool on);
+    /// libedit takes the screen for empty when it is told to draw the line again: so it has to be.
+    void erase() const;
     void redraw() { el_set(edited, EL_REFRESH); }
     void print_above(const std::string& text);
     std::size_t rows_above_cursor() const;
@@ -84,6 +110,11 @@ struct editor::state {
     void remember(const std::string& line);
     asio::awaitable<void> offer_candidates();
     asio::awaitable<bool> wait_for_key();
+    std::vector<std::string> earlier_lines() const;
+    void replace_line(const std::string& text);
+    void begin_search();
+    void end_search(const std::string& line);
+    void search_on();
 
     static state& of(EditLine* which) {
         void* found = nullptr;
@@ -95,6 +126,10 @@ struct editor::state {
     static unsigned char on_tab(EditLine* which, int) {
         of(which).tab_pressed = true;
         return CC_NORM;
+    }
+    static unsigned char on_search(EditLine* which, int) {
+        of(which).begin_search();
+        return CC_REFRESH;
     }
     /// Ctrl-D ends the input on an empty line, which looks like any other empty line else.
     static unsigned char on_end(EditLine* which, int) {
@@ -121,9 +156,8 @@ void editor::state::configure() {
     el_set(edited, EL_ADDFN, "vmplug-end", "delete, or end the input", &state::on_end);
     el_set(edited, EL_BIND, "^D", "vmplug-end", nullptr);
     el_set(edited, EL_BIND, "^I", "vmplug-complete", nullptr);
-    // libedit's incremental search reads keys by itself, and events would wait for it. This one
-    // looks for what is written so far, one step back for each Ctrl-R.
-    el_set(edited, EL_BIND, "^R", "ed-search-prev-history", nullptr);
+    el_set(edited, EL_ADDFN, "vmplug-search", "look for an earlier line", &state::on_search);
+    el_set(edited, EL_BIND, "^R", "vmplug-search", nullptr);
 }
 
 void editor::state::start(bool on) {
@@ -139,16 +173,16 @@ std::string editor::state::before_cursor() const {
 
 /// A long line wraps: the cursor may be rows below the prompt.
 std::size_t editor::state::rows_above_cursor() const {
-    winsize size{};
-    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 0;
-    return (prompt.size() + before_cursor().size()) / size.ws_col;
+    return (display_width(prompt) + display_width(before_cursor())) / screen_width();
+}
+
+void editor::state::erase() const {
+    if (const auto rows = rows_above_cursor(); rows > 0) std::printf("\033[%zuA", rows);
+    std::fputs("\r\033[J", stdout);
 }
 
 void editor::state::print_above(const std::string& text) {
-    if (editing) {
-        if (const auto rows = rows_above_cursor(); rows > 0) std::printf("\033[%zuA", rows);
-        std::fputs("\r\033[J", stdout);
-    }
+    if (editing) erase();
     std::fputs(text.c_str(), stdout);
     std::fflush(stdout);
     if (editing) redraw();
@@ -170,25 +204,85 @@ asio::awaitable<void> editor::state::offer_candidates() {
     auto found = co_await complete(before);
     const auto word = last_word(before);
     // What came from a guest must neither move the cursor nor begin another word.
-    std::erase_if(found, [&](const std::string& each) {
-        return !each.starts_with(word) ||
-               std::ranges::any_of(each, [](char c) { return c <= ' ' || c == '\x7f'; });
+    std::erase_if(found, [&](const candidate& each) {
+        return !each.text.starts_with(word) || std::ranges::any_of(each.text, [](char c) {
+            return static_cast<unsigned char>(c) <= ' ' || c == '\x7f';
+        });
     });
+    std::ranges::sort(found, {}, &candidate::text);
+    const auto same = std::ranges::unique(found, {}, &candidate::text);
+    found.erase(same.begin(), same.end());
     if (found.empty() || before != before_cursor()) co_return;
     const auto common = common_beginning(found);
+    const bool lists = found.size() > 1 && common.size() == word.size();
+    if (lists) co_return print_above(list_of(found));
+    erase();
     if (common.size() > word.size()) el_insertstr(edited, common.substr(word.size()).c_str());
     const bool ends = found.size() == 1 && !common.ends_with('=') && !common.ends_with('.');
     if (ends) el_insertstr(edited, " ");
-    if (found.size() > 1 && common.size() == word.size())
-        print_above(list_of(std::move(found)));
-    else
-        redraw();
+    redraw();
 }
 
 asio::awaitable<bool> editor::state::wait_for_key() {
     auto [failure] = co_await input.async_wait(asio::posix::stream_descriptor::wait_read,
                                                asio::as_tuple(asio::use_awaitable));
     co_return !failure;
+}
+
+std::vector<std::string> editor::state::earlier_lines() const {
+    std::vector<std::string> lines;
+    HistEvent event;
+    for (int there = history(past, &event, H_FIRST); there != -1;
+         there = history(past, &event, H_NEXT)) {
+        lines.emplace_back(event.str);
+        // A file of lines keeps their ends.
+        while (lines.back().ends_with('\n'))
+            lines.back().pop_back();
+    }
+    return lines;
+}
+
+void editor::state::replace_line(const std::string& text) {
+    const auto* line = el_line(edited);
+    el_cursor(edited, static_cast<int>(line->lastchar - line->cursor));
+    el_deletestr(edited, static_cast<int>(line->lastchar - line->buffer));
+    if (!text.empty()) el_insertstr(edited, text.c_str());
+}
+
+void editor::state::begin_search() {
+    const auto* line = el_line(edited);
+    line_before_search.assign(line->buffer, line->lastchar);
+    prompt_before_search = prompt;
+    search.emplace(earlier_lines());
+    prompt = "(search): ";
+}
+
+void editor::state::end_search(const std::string& line) {
+    erase();
+    search.reset();
+    prompt = prompt_before_search;
+    replace_line(line);
+    redraw();
+}
+
+/// The next key belongs to the search.
+void editor::state::search_on() {
+    char key = 0;
+    if (::read(STDIN_FILENO, &key, 1) != 1) return;
+    const auto found = search->take(key);
+    const auto match = search->match().empty() ? line_before_search : search->match();
+    if (found == history_search::progress::given_up) return end_search(line_before_search);
+    if (found != history_search::progress::searching) {
+        const char again[] = {key, '\0'};
+        end_search(match);
+        el_push(edited, again);
+        return;
+    }
+    erase();
+    prompt = std::string(search->failing() ? "(not found" : "(search") + " '" +
+             escape_for_terminal(search->wanted()) + "'): ";
+    replace_line(match);
+    redraw();
 }
 
 editor::editor(asio::any_io_executor executor, std::string history_file, completer complete)
@@ -207,6 +301,8 @@ asio::awaitable<std::optional<std::string>> editor::read_line(std::string prompt
     s.start(true);
     for (;;) {
         if (!co_await s.wait_for_key()) break;
+        if (s.search) s.search_on();
+        if (s.search) continue;
         int count = 0;
         const char* text = el_gets(s.edited, &count);
         // For an empty line libedit returns what it returns at the end of the input.
@@ -238,6 +334,8 @@ void editor::interrupt() {
     auto& s = *state_;
     if (!s.editing) return;
     std::fputs("^C\n", stdout);
+    if (s.search) s.prompt = s.prompt_before_search;
+    s.search.reset();
     el_reset(s.edited);
     s.start(false);
     s.start(true);

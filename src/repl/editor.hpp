@@ -1,5 +1,7 @@
 #pragma once
 
+#include "command/candidate.hpp"
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
@@ -20,7 +22,7 @@ public:
     /// `complete` is asked at a Tab, with the text before the cursor; it returns whole words for
     /// the one that is being written.
     using completer =
-        std::function<boost::asio::awaitable<std::vector<std::string>>(std::string before)>;
+        std::function<boost::asio::awaitable<std::vector<candidate>>(std::string before)>;
 
     /// `history_file` is read now and appended to, mode 0600; empty: none is kept.
     editor(boost::asio::any_io_executor executor, std::string history_file, completer complete);

@@ -18,6 +18,11 @@ std::string text_of(const json& object, const char* key) {
                : std::string();
 }
 
+std::string default_of(const json& property) {
+    const auto found = property.is_object() ? property.find("default-value") : property.end();
+    return found == property.end() ? std::string() : qmp::format_json(*found);
+}
+
 std::vector<std::string> names_in(const json& list) {
     std::vector<std::string> names;
     if (!list.is_array()) return names;
@@ -60,7 +65,8 @@ awaitable<const device_model*> guest_connection::model(std::string type) {
         auto& made = models_[type];
         made.type = type;
         for (const auto& each : reply)
-            made.properties.push_back({text_of(each, "name"), text_of(each, "type")});
+            made.properties.push_back(
+                {text_of(each, "name"), text_of(each, "type"), default_of(each)});
     }
     co_return &models_[type];
 }

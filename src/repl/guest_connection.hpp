@@ -12,8 +12,6 @@ namespace vmplug {
 
 /// A guest that is open in the REPL: its monitor, and what completion and typing need of it,
 /// fetched when it is first wanted.
-///
-/// QEMU serves one client at a time: `release` gives the monitor back before a verb needs it.
 class guest_connection {
 public:
     guest_connection(const controller& control, std::string name)
@@ -24,7 +22,6 @@ public:
 
     /// Connects when it is not connected. Errors: those of `controller::connect`.
     boost::asio::awaitable<result<monitor*>> open();
-    void release() { monitor_.reset(); }
 
     /// Empty for a QEMU before 2.5.
     boost::asio::awaitable<const qmp_schema*> schema();

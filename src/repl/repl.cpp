@@ -8,7 +8,8 @@
 #include "repl/completion_words.hpp"
 #include "repl/editor.hpp"
 #include "repl/input_line.hpp"
-#include "repl/transcript.hpp"
+#include "repl/repl_output.hpp"
+#include "repl/verb_words.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -33,52 +34,17 @@ constexpr milliseconds call_deadline{30'000};
 constexpr milliseconds reconnect_interval{500};
 constexpr milliseconds event_interval{3'600'000};
 
-std::string compact(const json& value) {
-    return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-}
-
-/// Whether a verb needs the guest's monitor for itself.
-bool talks_to_guests(const verb& row) {
-    const std::string name = row.name;
-    const bool names_one = std::ranges::any_of(
-        row.arguments, [](const auto& each) { return each.kind == value_kind::vm; });
-    return names_one || name == "vms" || name == "recover" || name == "check";
-}
-
-/// How many arguments are written; options and their values are none.
-std::size_t count_arguments(const verb& row, const std::vector<std::string>& words) {
-    std::size_t count = 0;
-    for (std::size_t i = 1; i < words.size(); ++i) {
-        if (!words[i].starts_with("--")) {
-            ++count;
-            continue;
-        }
-        for (const auto& option : row.options)
-            if (words[i] == option.name && option.value) ++i;
-    }
-    return count;
-}
-
-/// `attach 01:00.0` means the guest in use: its name is put in where the table wants one more word.
-void put_guest(const verb& row, const std::string& guest, std::vector<std::string>& words) {
-    const bool first_is_guest = !row.arguments.empty() && row.arguments[0].required &&
-                                row.arguments[0].kind == value_kind::vm;
-    const auto required = std::ranges::count_if(row.arguments, &verb_argument::required);
-    if (guest.empty() || !first_is_guest) return;
-    if (count_arguments(row, words) < static_cast<std::size_t>(required))
-        words.insert(words.begin() + 1, guest);
-}
-
 } // namespace
 
 struct repl::state : std::enable_shared_from_this<repl::state> {
     state(asio::any_io_executor on, command_context& with, repl_options chosen)
-        : executor(std::move(on)), context(with), options(std::move(chosen)) {}
+        : executor(std::move(on)), context(with), options(std::move(chosen)),
+          out(options.json, options.style, options.error_style) {}
 
     asio::any_io_executor executor;
     command_context& context;
     repl_options options;
-    transcript record;
+    repl_output out;
     std::unique_ptr<editor> terminal;
     std::map<std::string, std::unique_ptr<guest_connection>> guests;
     std::string current;
@@ -111,50 +77,11 @@ struct repl::state : std::enable_shared_from_this<repl::state> {
     awaitable<void> show_events(std::string name);
     awaitable<int> timed(awaitable<int> work);
 
-    int show(const json& value, const std::string& text, int code);
-    int fail(const error& failure);
     int no_guest(const std::string& command);
-    void show_event(const std::string& name, const monitor_event& event);
-    void print(const std::string& text);
 };
 
-/// Above the line that is written, if one is.
-void repl::state::print(const std::string& text) {
-    if (terminal)
-        terminal->print_above(text);
-    else {
-        std::fputs(text.c_str(), stdout);
-        std::fflush(stdout);
-    }
-}
-
-int repl::state::show(const json& value, const std::string& text, int code) {
-    record.write("output", value);
-    print(options.json ? compact(value) : text);
-    return code;
-}
-
-int repl::state::fail(const error& failure) {
-    const auto result = failed(failure);
-    record.write("output", result.value);
-    if (options.json)
-        print(compact(result.value));
-    else
-        std::fputs(render_error(result.value["error"]).c_str(), stderr);
-    return result.exit_code;
-}
-
-void repl::state::show_event(const std::string& name, const monitor_event& event) {
-    auto data = json::parse(event.data, nullptr, false);
-    if (data.is_discarded()) data = json();
-    const json value{{"guest", name}, {"event", event.name}, {"data", std::move(data)}};
-    record.write("event", value);
-    const auto line = escape_for_terminal(name + ": " + event.name + " " + event.data) + "\n";
-    print(options.json ? compact(value) : line);
-}
-
 int repl::state::no_guest(const std::string& command) {
-    return fail({error_code::vm_not_found, command, "no guest is open", "use VM"});
+    return out.fail({error_code::vm_not_found, command, "no guest is open", "use VM"});
 }
 
 awaitable<int> repl::state::use(std::string name) {
@@ -163,7 +90,7 @@ awaitable<int> repl::state::use(std::string name) {
     const auto there = co_await opened->open();
     if (there.has_error()) {
         guests.erase(name);
-        co_return fail(there.error());
+        co_return out.fail(there.error());
     }
     current = name;
     if (terminal) asio::co_spawn(executor, show_events(name), asio::detached);
@@ -181,18 +108,18 @@ awaitable<void> repl::state::show_events(std::string name) {
             co_await pause.async_wait(asio::use_awaitable);
             continue;
         }
-        if (std::exchange(lost, false)) print(escape_for_terminal(name) + ": connected again\n");
+        if (std::exchange(lost, false))
+            out.print(escape_for_terminal(name) + ": connected again\n");
         auto events = (*opened)->subscribe();
         for (;;) {
             const auto event = co_await events.next(event_interval);
             if (event.has_error()) break;
             if (!*event) continue;
-            show_event(name, **event);
+            out.event(name, **event);
         }
         if (finished || !guests.contains(name)) co_return;
-        if (running) continue; // given back for a verb
         lost = true;
-        print(escape_for_terminal(name) + ": the monitor is gone; waiting for it\n");
+        out.print(escape_for_terminal(name) + ": the monitor is gone; waiting for it\n");
     }
 }
 
@@ -203,9 +130,9 @@ awaitable<int> repl::state::help(std::vector<std::string> words) {
         const qmp_schema* schema = nullptr;
         if (open) schema = co_await open->schema();
         if (schema) text = schema->describe(words[1]);
-        if (!text.empty()) co_return show({{"help", text}}, escape_lines(text), 0);
+        if (!text.empty()) co_return out.show({{"help", text}}, escape_lines(text), 0);
         const auto call = options.parse_verb({words[1], "--help"});
-        print(call.output + call.failure);
+        out.print(call.output + call.failure);
         co_return call.exit_code;
     }
     std::string text = "use VM         open a guest, and mean it from now on\n"
@@ -217,7 +144,7 @@ awaitable<int> repl::state::help(std::vector<std::string> words) {
                        "and the verbs of vmplug:\n";
     for (const auto& row : verbs())
         text += "  " + std::string(row.name) + "  " + row.summary + "\n";
-    co_return show({{"help", text}}, text, 0);
+    co_return out.show({{"help", text}}, text, 0);
 }
 
 awaitable<int> repl::state::run_own(std::vector<std::string> words) {
@@ -230,24 +157,21 @@ awaitable<int> repl::state::run_own(std::vector<std::string> words) {
     }
     finished = words[0] == "quit" || words[0] == "exit";
     if (finished) co_return 0;
-    co_return fail({error_code::invalid_argument, words[0], "which guest?", "use VM"});
+    co_return out.fail({error_code::invalid_argument, words[0], "which guest?", "use VM"});
 }
 
 awaitable<int> repl::state::run_verb(std::vector<std::string> words) {
-    put_guest(*find_verb(words[0]), current, words);
+    words = with_guest(std::move(words), current);
     const auto call = options.parse_verb(std::move(words));
     if (!call.row) {
-        print(call.output);
+        out.print(call.output);
         std::fputs(call.failure.c_str(), stderr);
         co_return call.exit_code;
     }
-    if (talks_to_guests(*call.row))
-        for (auto& [name, open] : guests)
-            open->release();
     const auto result = co_await call.row->run(context, call.values);
-    if (!result.streamed) show(result.value, call.row->render(result.value, options.width), 0);
+    if (!result.streamed) out.show(result.value, call.row->render(result.value, out.style()), 0);
     if (!options.json && result.value.contains("error") && !result.value["error"].is_null())
-        std::fputs(render_error(result.value["error"]).c_str(), stderr);
+        out.complain(result.value["error"]);
     co_return result.exit_code;
 }
 
@@ -276,25 +200,25 @@ awaitable<int> repl::state::run_qmp(std::vector<std::string> words) {
         const auto equals = std::min(word.find('='), word.size() - 1);
         auto value = co_await type_argument(command, driver, word.substr(0, equals),
                                             word.substr(equals + 1));
-        if (value.has_error()) co_return fail(value.error());
+        if (value.has_error()) co_return out.fail(value.error());
         typed[word.substr(0, equals)] = std::move(*value);
     }
     const auto lookup = [&](const std::string& key, const std::string&) {
         return result<json>{boost::system::in_place_value, typed[key]};
     };
     auto arguments = read_qmp_arguments(words, lookup);
-    if (arguments.has_error()) co_return fail(arguments.error());
+    if (arguments.has_error()) co_return out.fail(arguments.error());
     co_return co_await call(command, std::move(*arguments));
 }
 
 awaitable<int> repl::state::call(std::string command, json arguments) {
     const auto opened = co_await guest()->open();
-    if (opened.has_error()) co_return fail(opened.error());
+    if (opened.has_error()) co_return out.fail(opened.error());
     auto text = arguments.empty() ? std::string() : qmp::format_json(arguments);
     const auto reply = co_await (*opened)->call(std::move(command), std::move(text), call_deadline);
-    if (reply.has_error()) co_return fail(reply.error());
+    if (reply.has_error()) co_return out.fail(reply.error());
     json value{{"outcome", "done"}, {"return", *reply}};
-    co_return show(value, escape_lines(qmp::format_json(*reply, 2)), 0);
+    co_return out.show_json(value, *reply);
 }
 
 /// A QMP command, or a line of a transcript: its inputs are run again, the rest is passed over.
@@ -307,18 +231,19 @@ awaitable<int> repl::state::run_json(std::string text) {
     }
     const auto command = value.is_object() ? text_at(value, "execute") : std::string();
     if (command.empty())
-        co_return fail({error_code::invalid_argument, text.substr(0, 60), "this is no QMP command",
-                        R"(write {"execute": "NAME", "arguments": {}})"});
-    if (!guest()) co_return fail({error_code::vm_not_found, command, "no guest is open", "use VM"});
+        co_return out.fail({error_code::invalid_argument, text.substr(0, 60),
+                            "this is no QMP command",
+                            R"(write {"execute": "NAME", "arguments": {}})"});
+    if (!guest())
+        co_return out.fail({error_code::vm_not_found, command, "no guest is open", "use VM"});
     co_return co_await call(command, value.value("arguments", json::object()));
 }
 
 awaitable<int> repl::state::run_hmp(std::string line) {
     if (!guest()) co_return no_guest(line);
-    guest()->release();
     const auto output = co_await context.control.run_hmp(current, std::move(line), call_deadline);
-    if (output.has_error()) co_return fail(output.error());
-    co_return show({{"outcome", "done"}, {"output", *output}}, escape_lines(*output), 0);
+    if (output.has_error()) co_return out.fail(output.error());
+    co_return out.show({{"outcome", "done"}, {"output", *output}}, escape_lines(*output), 0);
 }
 
 awaitable<int> repl::state::execute(input_line line) {
@@ -341,9 +266,9 @@ awaitable<int> repl::state::execute(input_line line) {
 
 awaitable<int> repl::state::execute(std::string text) {
     auto line = parse_input_line(text);
-    if (line.has_error()) co_return fail(line.error());
+    if (line.has_error()) co_return out.fail(line.error());
     if (line->what == input_line::kind::nothing) co_return 0;
-    record.write("input", text);
+    out.input(text);
     options.begin_command();
     co_return co_await execute(std::move(*line));
 }
@@ -366,13 +291,12 @@ awaitable<int> repl::state::timed(awaitable<int> work) {
             executor, std::move(work),
             asio::bind_cancellation_slot(cancel.slot(), asio::use_awaitable));
     } catch (const boost::system::system_error&) {
-        code = fail({error_code::cancelled, "", "given up", "what was sent may still run"});
+        code = out.fail({error_code::cancelled, "", "given up", "what was sent may still run"});
     }
     running = false;
     const auto took = steady_clock::now() - begin;
-    if (!options.json)
-        print("(" + format_duration(std::chrono::duration_cast<std::chrono::microseconds>(took)) +
-              ")\n");
+    co_await out.show_long(executor);
+    out.took(format_duration(std::chrono::duration_cast<std::chrono::microseconds>(took)));
     co_return code;
 }
 
@@ -399,14 +323,16 @@ repl::~repl() = default;
 
 awaitable<int> repl::run() {
     const auto s = state_;
-    if (!s->options.transcript_file.empty() && !s->record.open(s->options.transcript_file))
-        co_return s->fail({error_code::invalid_argument, s->options.transcript_file,
-                           "the transcript cannot be written", "name another file"});
-    if (!s->options.script)
+    if (!s->options.transcript_file.empty() && !s->out.record(s->options.transcript_file))
+        co_return s->out.fail({error_code::invalid_argument, s->options.transcript_file,
+                               "the transcript cannot be written", "name another file"});
+    if (!s->options.script) {
         s->terminal =
             std::make_unique<editor>(s->executor, s->options.history_file, [s](std::string before) {
-                return complete_qmp(s->guest(), std::move(before));
+                return complete_line(s->context.control, s->guest(), std::move(before));
             });
+        s->out.attach(*s->terminal);
+    }
     int code = 0;
     if (!s->options.guest.empty()) code = co_await s->use(s->options.guest);
     if (code == 0 && s->options.script)
@@ -415,6 +341,7 @@ awaitable<int> repl::run() {
         code = co_await s->run_interactive();
     s->finished = true;
     s->guests.clear();
+    s->out.detach();
     s->terminal.reset();
     co_return code;
 }
@@ -424,6 +351,13 @@ void repl::interrupt() {
         state_->cancel.emit(asio::cancellation_type::terminal);
     else if (state_->terminal)
         state_->terminal->interrupt();
+}
+
+std::unique_ptr<monitor> repl::open_monitor(const std::string& address) const {
+    for (const auto& [name, open] : state_->guests)
+        if (auto* connection = open->connection(); connection && connection->address() == address)
+            return connection->share();
+    return nullptr;
 }
 
 void repl::close() {

@@ -27,7 +27,8 @@ struct repl_options {
     bool json = false;                 ///< one object for each line, and events as objects
     std::string transcript_file;
     std::string history_file;
-    std::size_t width = 0;
+    text_style style;
+    text_style error_style; ///< of stderr
     std::function<verb_call(std::vector<std::string>)> parse_verb;
     std::function<void()> begin_command; ///< an earlier Ctrl-C does not concern this one
 };
@@ -44,6 +45,9 @@ public:
 
     /// Ctrl-C: gives up the line that is written, or the command that runs.
     void interrupt();
+
+    /// The connection that it has to a monitor, to be shared with a verb; nullptr when it has none.
+    std::unique_ptr<monitor> open_monitor(const std::string& address) const;
 
     /// Ends it as soon as what runs has ended.
     void close();

@@ -1,8 +1,11 @@
 """The main job on a real kernel, IOMMU, QEMU and guest. Runs inside of the lab's virtual host."""
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -211,6 +214,38 @@ def bound_and_released_without_a_guest():
     refused("not_attached", "release", FIRST)
 
 
+def what_is_assigned_is_drawn_and_watched():
+    screen, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 100))
+    watching = subprocess.Popen([VMPLUG, "list", "--watch"], stdout=terminal)
+    seen = ""
+
+    def until(text, seconds=20):
+        nonlocal seen
+        end = time.monotonic() + seconds
+        while text not in seen:
+            expect(select.select([screen], [], [], max(0, end - time.monotonic()))[0], f"no {text!r}: {seen!r}")
+            seen += os.read(screen, 65536).decode()
+        before, _, seen = seen.partition(text)
+        return before
+
+    until("no device.\r\n")
+    attached("web", FIRST, "--id", "one", "--wait-guest", "0s")
+    # The line that was there is overwritten.
+    until("\x1b[1A\r\x1b[J")
+    until("assigned")
+    drawn = vmplug("devices", "--tree", json_output=False, env=os.environ | {"LC_ALL": "C.UTF-8"}).stdout
+    expect("│  └─ 01:00.0  vfio-pci  group 9  -> guest web as one" in drawn, drawn)
+    expect("┌─ group 11 ─" in drawn and drawn.count("group 11") == 1, drawn)
+    expect("│ └─" not in drawn.split("group 11")[0] and "├─ 04:01.0  e1000  eth3  only with its group" in drawn, drawn)
+    detached("web", "one", "--timeout", "40s")
+    until("no device.\r\n")
+    watching.send_signal(signal.SIGINT)
+    expect(watching.wait(5) == 0, "Ctrl-C")
+    for each in (screen, terminal):
+        os.close(each)
+
+
 def detached_but_kept_bound():
     before, _ = home(FIRST)
     attached("web", FIRST, "--id", "one", "--wait-guest", "0s")
@@ -312,6 +347,7 @@ run_tests([
     two_devices_to_one_guest_take_different_ports,
     the_same_request_key_attaches_once,
     bound_and_released_without_a_guest,
+    what_is_assigned_is_drawn_and_watched,
     detached_but_kept_bound,
     an_interrupt_undoes_what_was_done,
     a_killed_vmplug_is_recovered_from,

@@ -26,8 +26,19 @@ class Qemu:
         for each in monitors:
             command += ["-qmp", f"unix:{self.path}.{each},server=on,wait=off"]
         open(self.path, "w").close()
-        self.process = subprocess.Popen(command)
-        wait_until(lambda: all(os.path.exists(f"{self.path}.{each}") for each in monitors), 20, "QEMU runs")
+        self.command, self.monitors = command, monitors
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command)
+        wait_until(lambda: all(os.path.exists(self.socket(each)) for each in self.monitors), 20, "QEMU runs")
+
+    def restart(self):
+        self.process.kill()
+        self.process.wait()
+        for each in self.monitors:
+            os.unlink(self.socket(each))
+        self.start()
 
     def socket(self, name="qmp"):
         return f"{self.path}.{name}"
@@ -59,6 +70,38 @@ def ports_show_what_is_where():
         ports = {each["bus"]: each for each in vmplug("ports", qemu.socket()).json["ports"]}
         expect(ports["rp0"]["occupants"] == ["nic"] and not ports["rp0"]["free"], ports)
         expect(not ports["pcie.0"]["takes_hot_add"], ports)
+
+
+def ports_are_drawn():
+    with Qemu("beta"):
+        expect(vmplug("qmp", "beta", "device_add", "driver=e1000e", "id=nic", "bus=rp0").code == 0, "add")
+        drawn = text("ports", "beta", "--tree", env=os.environ | {"LC_ALL": "C.UTF-8"}).stdout
+        expect("└─ rp0  pcie-root-port\n" in drawn and "   └─ nic  e1000e\n" in drawn, drawn)
+        drawn = text("ports", "beta", "--tree", env=os.environ | {"LC_ALL": "C"}).stdout
+        expect(drawn.isascii() and "`- nic  e1000e" in drawn, drawn)
+
+
+def what_is_watched_is_shown_when_it_changes():
+    with Qemu("beta") as qemu:
+        run = subprocess.Popen([VMPLUG, "events", "qmp:" + qemu.socket(), "--watch", "--json"],
+                               stdout=subprocess.PIPE, text=True)
+        wait_until(lambda: vmplug("vms").json["guests"][0]["monitors"][0]["held_by"], 10, "connected")
+        for command, event in (("cont", "RESUME"), ("stop", "STOP")):
+            with Qmp(qemu.socket("other")) as qmp:
+                qmp.call(command)
+            expect(json.loads(run.stdout.readline())["event"] == event, command)
+        qemu.restart()
+        for wanted in ("gone", "connected"):
+            expect(json.loads(run.stdout.readline())["monitor"] == wanted, wanted)
+        run.send_signal(signal.SIGINT)
+        expect(run.wait(5) == 0, "Ctrl-C")
+    state = ["--state-dir", work.name + "/watched"]
+    run = subprocess.Popen([VMPLUG, "list", "--watch", "--json", *state], stdout=subprocess.PIPE, text=True)
+    expect(json.loads(run.stdout.readline())["assignments"] == [], "list")
+    time.sleep(1.2) # it has looked again
+    run.send_signal(signal.SIGINT)
+    expect(run.wait(5) == 0 and run.stdout.read() == "", "shown again without a change")
+    expect(vmplug("explain", "--watch").code == 2, "not every verb is watched")
 
 
 def qmp_types_its_arguments():

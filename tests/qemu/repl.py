@@ -16,7 +16,8 @@ from lab_tool import VMPLUG, Qmp, expect, run_tests, wait_until
 
 work = tempfile.TemporaryDirectory(prefix="vmplug-test.")
 os.environ.update(VMPLUG_STATE_DIR=work.name + "/state", XDG_STATE_HOME=work.name + "/xdg", TERM="xterm",
-                  LANG="C.UTF-8")
+                  LANG="C.UTF-8", NO_COLOR="1")
+os.environ.pop("PAGER", None)
 
 
 class Qemu:
@@ -47,15 +48,52 @@ class Qemu:
         self.stop()
 
 
+def last_line(output):
+    """What a terminal of one line shows after that output: the sequences of xterm that libedit uses."""
+    line, column = [], 0
+    for token in re.findall(r"\x1b\[[0-9;]*[A-Za-z@]|.", output, re.S):
+        count = int(re.sub(r"\D", "", token) or 1) if len(token) > 1 else 1
+        if token == "\n":
+            line, column = [], 0
+        elif token == "\r":
+            column = 0
+        elif token == "\b":
+            column -= 1
+        elif token[-1:] == "G" and len(token) > 1:
+            column = count - 1
+        elif token[-1:] == "C" and len(token) > 1:
+            column += count
+        elif token[-1:] == "D" and len(token) > 1:
+            column -= count
+        elif token[-1:] in "KJ" and len(token) > 1:
+            del line[column:]
+        elif token[-1:] == "P" and len(token) > 1:
+            del line[column:column + count]
+        elif token[-1:] == "@" and len(token) > 1:
+            line[column:column] = [" "] * count
+        elif len(token) == 1 and token >= " ":
+            line += [" "] * (column + 1 - len(line))
+            line[column] = token
+            column += 1
+    return "".join(line).rstrip()
+
+
 class Terminal:
     """vmplug on a pseudo-terminal."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, rows=50, **environment):
         self.begin = time.monotonic()
         self.pid, self.file = pty.fork()
         if self.pid == 0:
-            os.execv(VMPLUG, ["vmplug", "repl", *arguments])
+            termios.tcsetwinsize(0, (rows, 80))
+            os.execve(VMPLUG, ["vmplug", "repl", *arguments], os.environ | environment)
         self.seen = ""
+        self.all = ""
+
+    def read(self):
+        text = os.read(self.file, 65536).decode(errors="replace")
+        self.seen += text
+        self.all += text
 
     def until(self, text, seconds=10):
         """Reads until the text comes; returns what came up to it."""
@@ -64,7 +102,7 @@ class Terminal:
             ready, _, _ = select.select([self.file], [], [], max(0, end - time.monotonic()))
             try:
                 expect(ready, f"no {text!r} in {self.seen!r}")
-                self.seen += os.read(self.file, 65536).decode(errors="replace")
+                self.read()
             except OSError:
                 expect(False, f"ended without {text!r}: {self.seen!r}")
         before, _, self.seen = self.seen.partition(text)
@@ -72,6 +110,15 @@ class Terminal:
 
     def type(self, text):
         os.write(self.file, text.encode())
+
+    def screen_shows(self, text, seconds=5):
+        """Waits until the line of the cursor is `text`, as a terminal would show it: libedit sends what
+        differs from before."""
+        end = time.monotonic() + seconds
+        while (shown := last_line(self.all)) != text:
+            ready, _, _ = select.select([self.file], [], [], max(0, end - time.monotonic()))
+            expect(ready, f"{shown!r} instead of {text!r}: {self.all!r}")
+            self.read()
 
     def command(self, line, wanted):
         self.type(line + "\r")
@@ -124,17 +171,32 @@ def names_are_completed():
     with Qemu("alpha"), Terminal("alpha") as terminal:
         terminal.until("alpha> ")
         terminal.type("query-versi\t")
-        terminal.until("query-version ")
+        terminal.screen_shows("alpha> query-version")
         terminal.type("\x15device_add driver=e1000e ma\t")
         terminal.until("mac=")
+        terminal.type("\x15device_add driver=e1000e m\t\t")
+        listed = terminal.until("device_add driver=e1000e m")
+        listed += terminal.until("device_add driver=e1000e m")
+        expect("multifunction=" in listed and "bool, default false" in listed, listed)
         terminal.type("\x15device_add driver=e100\t\t")
         terminal.until("e1000-82544gc")
         terminal.type("\x15device_add driver=e1000e bus=r\t")
-        terminal.until("bus=rp0")
+        terminal.screen_shows("alpha> device_add driver=e1000e bus=rp0")
         terminal.type("\x15blockdev-change-medium read-only-mode=rea\t\t")
         terminal.until("read-write")
         terminal.type("\x15rec\t")
         terminal.until("recover ")
+        terminal.type("\x15ports al\t")
+        terminal.until("ports alpha ")
+        terminal.type("\x15use al\t")
+        terminal.until("use alpha ")
+        terminal.type("\x15attach --dri\t")
+        terminal.until("attach --driver ")
+        terminal.type("vf\t")
+        terminal.until("vfio-pci ")
+        # The guest in use need not be written: its ports, asked over the connection that is open.
+        terminal.type("\x15attach 01:00.0 --port r\t")
+        terminal.until("--port rp0 ")
 
 
 def an_event_leaves_the_line_that_is_written_intact():
@@ -195,20 +257,80 @@ def a_monitor_that_goes_away_and_comes_back():
 
 def history_is_kept_and_searched():
     with Qemu("alpha"):
-        with Terminal("alpha") as terminal:
+        with Terminal("alpha", XDG_STATE_HOME=work.name + "/own") as terminal:
             terminal.until("alpha> ")
             terminal.command("query-version", "(")
             terminal.until("alpha> ")
             terminal.type("quit\r")
             expect(terminal.end() == 0, "quit")
-        history = work.name + "/xdg/vmplug/history"
+        history = work.name + "/own/vmplug/history"
         expect(os.stat(history).st_mode & 0o777 == 0o600, oct(os.stat(history).st_mode))
-        with Terminal("alpha") as terminal:
+        with Terminal("alpha", XDG_STATE_HOME=work.name + "/own") as terminal:
             terminal.until("alpha> ")
-            terminal.type("vers\x12")
-            terminal.until("query-version")
+            for line in ("query-status", "query-name"):
+                terminal.command(line, "alpha> ")
+            terminal.type("half\x12")
+            terminal.until("(search)")
+            # Each key narrows it, Ctrl-R goes on to an older line.
+            for key, wanted in (("q", "(search 'q'): query-name"), ("u", "(search 'qu'): query-name"),
+                                ("\x12", "(search 'qu'): query-status"), ("\x12", "(search 'qu'): quit"),
+                                ("\x12", "(search 'qu'): query-version"),
+                                ("\x12", "(not found 'qu'): query-version"), ("\x7f", "(search 'q'): query-name"),
+                                ("\x7fversion", "(search 'version'): query-version")):
+                terminal.type(key)
+                terminal.screen_shows(wanted)
             terminal.type("\r")
             terminal.until('"qemu"')
+            terminal.until("alpha> ")
+            terminal.type("half\x12stat\x07")
+            terminal.screen_shows("alpha> half")
+            terminal.type("\x15\x12stat\x05")
+            terminal.screen_shows("alpha> query-status")
+            terminal.type("\r")
+            terminal.until("prelaunch")
+
+
+def verbs_share_the_connection_and_events_go_on():
+    with Qemu("alpha") as qemu, Qmp(qemu.path + ".other"), Terminal("alpha") as terminal:
+        terminal.until("alpha> ")
+        # Both monitors are held now: whatever follows goes over the one that the prompt has.
+        terminal.command("qmp cont", "alpha: RESUME")
+        terminal.until("alpha> ")
+        terminal.command("vms", "running")
+        terminal.until("alpha> ")
+        terminal.command("ports --tree", "rp0  pcie-root-port: free")
+        terminal.until("alpha> ")
+        terminal.command("!info status", "VM status: running")
+        terminal.until("alpha> ")
+        terminal.command("qmp stop", "alpha: STOP")
+
+
+def a_long_reply_goes_to_the_pager():
+    with Qemu("alpha") as qemu, Terminal("alpha", rows=12) as terminal:
+        terminal.until("alpha> ")
+        terminal.type("query-commands\r")
+        terminal.until("[")
+        time.sleep(0.3) # less draws a screen and waits
+        with Qmp(qemu.path + ".other") as other:
+            other.call("cont")
+        terminal.type("!id\r")
+        shown = terminal.until("available")
+        expect("uid=" not in shown and "RESUME" not in shown, shown)
+        terminal.type("\rq")
+        terminal.until("alpha: RESUME")
+        terminal.until("alpha> ")
+        terminal.command("query-name", '"name": "alpha"')
+    with Qemu("alpha"), Terminal("alpha", rows=12, PAGER="/nowhere/pager") as terminal:
+        terminal.until("alpha> ")
+        terminal.command("query-commands", "query-qmp-schema")
+
+
+def colours_are_for_terminals_that_want_them():
+    with Qemu("alpha"):
+        with Terminal("alpha", NO_COLOR="") as terminal:
+            terminal.until("alpha> ")
+            terminal.command("query-name", '\x1b[36m"name"\x1b[0m: \x1b[35m"alpha"\x1b[0m')
+        expect("\x1b" not in script("alpha", "-c", "query-name; vms").stdout, "colours in a pipe")
 
 
 def json_may_have_several_lines():
@@ -290,6 +412,9 @@ run_tests([
     several_guests_are_open_at_once,
     a_monitor_that_goes_away_and_comes_back,
     history_is_kept_and_searched,
+    verbs_share_the_connection_and_events_go_on,
+    a_long_reply_goes_to_the_pager,
+    colours_are_for_terminals_that_want_them,
     json_may_have_several_lines,
     a_script_stops_at_the_first_failure,
     values_are_typed_by_qemus_schema,

@@ -20,10 +20,10 @@ TEST_CASE("a table is aligned and its last column fits") {
     text_table table({"NAME", "TEXT"});
     table.add({"web", "short"});
     table.add({"database", "a long text that does not fit"});
-    CHECK(table.format(24) == "NAME      TEXT\n"
-                              "web       short\n"
-                              "database  a long text t\u2026\n");
-    CHECK(table.format(0).find("does not fit") != std::string::npos);
+    CHECK(table.format({24}) == "NAME      TEXT\n"
+                                "web       short\n"
+                                "database  a long text t\u2026\n");
+    CHECK(table.format({}).find("does not fit") != std::string::npos);
 }
 
 TEST_CASE("durations") {

@@ -1,0 +1,96 @@
+#include "repl/repl_output.hpp"
+
+#include "command/json_colours.hpp"
+#include "command/json_text.hpp"
+#include "command/terminal_text.hpp"
+#include "qmp/message.hpp"
+#include "repl/pager.hpp"
+
+#include <cstdio>
+#include <utility>
+
+namespace vmplug {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kept_back_max = 1 << 20;
+
+std::string compact(const json& value) {
+    return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+} // namespace
+
+int repl_output::show(const json& value, const std::string& text, int code) {
+    record_.write("output", value);
+    if (json_)
+        print(compact(value));
+    else if (terminal_ && is_longer_than_screen(text))
+        long_answer_ += text;
+    else
+        print(text);
+    return code;
+}
+
+int repl_output::show_json(const json& value, const json& shown) {
+    const auto text = escape_lines(qmp::format_json(shown, 2));
+    return show(value, paint_json(style_, text), 0);
+}
+
+int repl_output::fail(const error& failure) {
+    const auto result = failed(failure);
+    record_.write("output", result.value);
+    if (json_)
+        print(compact(result.value));
+    else
+        complain(result.value["error"]);
+    return result.exit_code;
+}
+
+void repl_output::complain(const json& failure) {
+    std::fputs(render_error(failure, error_style_).c_str(), stderr);
+}
+
+void repl_output::event(const std::string& guest, const monitor_event& happened) {
+    auto data = json::parse(happened.data, nullptr, false);
+    if (data.is_discarded()) data = json();
+    const json value{{"guest", guest}, {"event", happened.name}, {"data", std::move(data)}};
+    record_.write("event", value);
+    if (json_) return print(compact(value));
+    print(escape_for_terminal(guest) + ": " +
+          paint(style_, ink::name, escape_for_terminal(happened.name)) + " " +
+          escape_for_terminal(happened.data) + "\n");
+}
+
+void repl_output::print(const std::string& text) {
+    // Events may come for as long as a person reads.
+    if (paging_ && kept_back_.size() < kept_back_max)
+        kept_back_ += text;
+    else if (paging_)
+        return;
+    else if (terminal_)
+        terminal_->print_above(text);
+    else {
+        std::fputs(text.c_str(), stdout);
+        std::fflush(stdout);
+    }
+}
+
+void repl_output::took(const std::string& duration) {
+    if (!json_) print(paint(style_, ink::quiet, "(" + duration + ")") + "\n");
+}
+
+boost::asio::awaitable<void> repl_output::show_long(boost::asio::any_io_executor executor) {
+    if (long_answer_.empty()) co_return;
+    const auto text = std::exchange(long_answer_, {});
+    paging_ = true;
+    const bool shown = co_await page(std::move(executor), text);
+    paging_ = false;
+    if (!shown) print(text);
+    const auto missed = std::exchange(kept_back_, {});
+    if (!missed.empty()) print(missed);
+    if (missed.size() >= kept_back_max) print("(more came meanwhile)\n");
+}
+
+} // namespace vmplug
