@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace vmplug {
 
@@ -102,5 +103,9 @@ std::string remedy_of(const error& failure);
 
 /// Finds a row by its text form; nullptr when there is none.
 const error_entry* find_error(std::string_view name);
+
+/// "; did you mean 'web'?" for the name that is most like a mistyped word, at most two letters
+/// apart; empty when there is none.
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& names);
 
 } // namespace vmplug

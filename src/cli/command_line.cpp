@@ -94,6 +94,21 @@ std::string unknown_verb(int argc, char** argv) {
     return {};
 }
 
+/// For an option that is not known: CLI11 names it behind the last colon.
+std::string meant_option(const CLI::ParseError& wrong, const std::vector<CLI::App*>& chosen) {
+    const std::string text = wrong.what();
+    const auto dashes = text.rfind("--");
+    if (wrong.get_exit_code() != static_cast<int>(CLI::ExitCodes::ExtrasError) || chosen.empty() ||
+        dashes == text.npos)
+        return {};
+    std::vector<std::string> names;
+    for (const auto& each : find_verb(chosen.front()->get_name())->options)
+        names.push_back(long_name(each));
+    for (const auto& each : common_options())
+        names.push_back(long_name(each));
+    return did_you_mean(text.substr(dashes), names);
+}
+
 std::string usage_text(const std::string& reason, const std::string& help_of) {
     return "vmplug: " + escape_for_terminal(reason.substr(0, shown_max)) + "\n  `vmplug " +
            help_of + "--help` shows what is allowed\n";
@@ -143,11 +158,12 @@ command_line parse_command_line(int argc, char** argv) {
     parsed.json = std::any_of(argv, argv + argc,
                               [](const char* each) { return std::strcmp(each, "--json") == 0; });
     if (const auto wrong = unknown_verb(argc, argv); !wrong.empty()) {
-        const auto meant = suggest_verb(wrong);
-        parsed.ended = usage_error(parsed,
-                                   "there is no verb '" + wrong.substr(0, 60) + "'" +
-                                       (meant.empty() ? "" : "; did you mean '" + meant + "'?"),
-                                   "");
+        std::vector<std::string> names;
+        for (const auto& row : verbs())
+            names.emplace_back(row.name);
+        parsed.ended = usage_error(
+            parsed, "there is no verb '" + wrong.substr(0, 60) + "'" + did_you_mean(wrong, names),
+            "");
         return parsed;
     }
     try {
@@ -161,8 +177,9 @@ command_line parse_command_line(int argc, char** argv) {
         const auto chosen = app.get_subcommands();
         const auto verb_name = chosen.empty() ? "" : chosen.front()->get_name() + " ";
         const bool nothing = argc == 1;
-        parsed.ended = nothing ? command_line::ending{2, {}, app.help()}
-                               : usage_error(parsed, wrong.what(), verb_name);
+        parsed.ended =
+            nothing ? command_line::ending{2, {}, app.help()}
+                    : usage_error(parsed, wrong.what() + meant_option(wrong, chosen), verb_name);
         return parsed;
     }
     const auto& [row, values] = commands.at(app.get_subcommands().front());

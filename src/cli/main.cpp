@@ -1,5 +1,6 @@
 #include "cli/command_line.hpp"
 #include "cli/hidden_entries.hpp"
+#include "cli/progress_line.hpp"
 #include "cli/terminal.hpp"
 #include "cli/watch.hpp"
 #include "command/json_text.hpp"
@@ -53,6 +54,7 @@ public:
             [&](std::exception_ptr thrown, command_result result) {
                 failure = thrown;
                 result_ = std::move(result);
+                progress_.end();
                 signals_.cancel();
             });
         io_.run();
@@ -99,7 +101,7 @@ private:
 
     void progress(const std::string& text) {
         log_->debug("{}", escape(text));
-        if (parsed_.verbose == 0) status_.show(text);
+        if (parsed_.verbose == 0) progress_.show(text);
     }
 
     static std::string escape(const std::string& text) { return escape_for_terminal(text); }
@@ -110,7 +112,7 @@ private:
             // Whatever changes nothing ends at once; an operation ends when it is safe.
             const auto ending = watches() ? interruption::ends_stream : parsed_.asked->on_interrupt;
             if (ending == interruption::ends_at_once) {
-                status_.clear();
+                progress_.hide();
                 std::_Exit(130);
             }
             if (!stop_ && ending == interruption::ends_after_undo)
@@ -121,7 +123,6 @@ private:
     }
 
     int print() {
-        status_.clear();
         if (result_.streamed) return result_.exit_code;
         if (parsed_.json) {
             write_output(compact(result_.value));
@@ -148,9 +149,9 @@ private:
     command_line parsed_;
     std::shared_ptr<spdlog::logger> log_;
     controller_options options_;
-    status_line status_;
     repeated_text screen_;
     boost::asio::io_context io_{1};
+    progress_line progress_{io_.get_executor()};
     boost::asio::signal_set signals_{io_, SIGINT, SIGTERM};
     command_result result_;
     bool stop_ = false;
@@ -222,6 +223,8 @@ int program::run_repl() {
         return parse_words(std::move(words), parsed_.state_directory);
     };
     options.begin_command = [this] { stop_ = false; };
+    options.before_output = [this] { progress_.hide(); };
+    options.end_command = [this] { progress_.end(); };
     const repl* shared = nullptr;
     options_.open_monitor = [&shared](const std::string& address) {
         return shared ? shared->open_monitor(address) : nullptr;

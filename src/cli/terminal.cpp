@@ -49,26 +49,6 @@ text_style error_style() {
     return style_of(STDERR_FILENO);
 }
 
-status_line::status_line() : on_terminal_(::isatty(STDERR_FILENO) == 1) {}
-
-void status_line::show(const std::string& text) {
-    if (!on_terminal_) return;
-    auto line = escape_for_terminal(text);
-    const auto width = width_of(STDERR_FILENO);
-    // A line that wraps could not be overwritten.
-    if (width > 2 && display_width(line) >= width) line.resize(std::min(line.size(), width - 2));
-    std::fprintf(stderr, "\r\033[K%s", line.c_str());
-    std::fflush(stderr);
-    shown_ = true;
-}
-
-void status_line::clear() {
-    if (!shown_) return;
-    std::fputs("\r\033[K", stderr);
-    std::fflush(stderr);
-    shown_ = false;
-}
-
 bool repeated_text::show(const std::string& text) {
     winsize size{};
     if (::isatty(STDOUT_FILENO) != 1 || ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0)

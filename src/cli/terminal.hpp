@@ -10,23 +10,6 @@ namespace vmplug {
 text_style output_style();
 text_style error_style();
 
-/// The line that says what a running operation waits for: overwritten in place on a terminal, not
-/// there otherwise.
-class status_line {
-public:
-    status_line();
-    ~status_line() { clear(); }
-    status_line(const status_line&) = delete;
-    status_line& operator=(const status_line&) = delete;
-
-    void show(const std::string& text);
-    void clear();
-
-private:
-    bool on_terminal_;
-    bool shown_ = false;
-};
-
 /// A text that is shown anew in the same place on a terminal, and below the last one elsewhere.
 class repeated_text {
 public:

@@ -3,6 +3,7 @@
 #include "command/json_colours.hpp"
 #include "command/json_text.hpp"
 #include "command/qmp_arguments.hpp"
+#include "command/qmp_call.hpp"
 #include "command/terminal_text.hpp"
 #include "command/trees.hpp"
 #include "qmp/message.hpp"
@@ -263,7 +264,8 @@ command_task run_qmp(command_context& context, const invocation& asked) {
     auto connected = co_await context.control.connect(asked.value("VM"));
     if (connected.has_error()) co_return failed(connected.error());
     auto text = arguments->empty() ? std::string() : qmp::format_json(*arguments);
-    auto reply = co_await (*connected)->call(asked.value("COMMAND"), std::move(text), *deadline);
+    auto reply =
+        co_await call_written(**connected, asked.value("COMMAND"), std::move(text), *deadline);
     if (reply.has_error()) co_return failed(reply.error());
     json value = json::object();
     value["return"] = std::move(*reply);

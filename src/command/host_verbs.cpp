@@ -175,9 +175,14 @@ command_task run_explain(command_context&, const invocation& asked) {
     }
     const auto code = asked.value("CODE");
     const auto* entry = find_error(code);
-    if (!entry)
+    if (!entry) {
+        std::vector<std::string> names;
+        for (const auto& each : error_catalogue())
+            names.emplace_back(each.name);
         co_return failed({error_code::invalid_argument, code.substr(0, 100),
-                          "there is no such code", "`vmplug explain` lists all"});
+                          "there is no such code" + did_you_mean(code, names),
+                          "`vmplug explain` lists all"});
+    }
     add(*entry);
     co_return result;
 }

@@ -93,7 +93,4 @@ std::string long_name(const verb_option& option);
 
 const verb* find_verb(std::string_view name);
 
-/// The verb with the most similar name, empty when none is similar.
-std::string suggest_verb(std::string_view name);
-
 } // namespace vmplug

@@ -1,7 +1,6 @@
 #include "command/handlers.hpp"
 
 #include <algorithm>
-#include <numeric>
 
 namespace vmplug {
 namespace {
@@ -212,21 +211,6 @@ const std::vector<verb>& table() {
     return rows;
 }
 
-/// Levenshtein's distance.
-std::size_t distance(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        auto diagonal = row[0]++;
-        for (std::size_t j = 0; j < b.size(); ++j) {
-            const auto above = row[j + 1];
-            row[j + 1] = std::min({above + 1, row[j] + 1, diagonal + (a[i] == b[j] ? 0 : 1)});
-            diagonal = above;
-        }
-    }
-    return row.back();
-}
-
 } // namespace
 
 std::span<const verb> verbs() {
@@ -251,13 +235,6 @@ const verb* find_verb(std::string_view name) {
     const auto found =
         std::ranges::find_if(table(), [&](const verb& row) { return row.name == name; });
     return found == table().end() ? nullptr : &*found;
-}
-
-std::string suggest_verb(std::string_view name) {
-    if (name.size() > 64) return {};
-    const auto nearest = std::ranges::min_element(
-        table(), {}, [&](const verb& row) { return distance(name, row.name); });
-    return distance(name, nearest->name) <= 2 ? nearest->name : std::string();
 }
 
 std::string invocation::value(const std::string& name) const {

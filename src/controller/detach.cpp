@@ -13,10 +13,13 @@ result<operation_record> find_assignment(journal& records, const std::string& gu
                                          const std::string& id) {
     auto assigned = records.load_assignments();
     if (assigned.has_error()) return assigned.error();
-    for (auto& record : *assigned)
+    std::vector<std::string> ids;
+    for (auto& record : *assigned) {
         if (is_for(record, guest, id)) return std::move(record);
+        if (names_guest(record.subject, guest)) ids.push_back(field(record.subject, "id"));
+    }
     return error{error_code::not_attached, guest + " " + id,
-                 "vmplug has attached no device of that id to that guest",
+                 "vmplug has attached no device of that id to that guest" + did_you_mean(id, ids),
                  "`vmplug list` shows what is assigned to whom"};
 }
 

@@ -17,8 +17,10 @@ run_observer operation_runner::observer() const {
     run_observer watching;
     watching.before = [this](const operation_record& record, const action& next) {
         if (!options_.observer.progress) return;
-        const auto text = describe_step(record.steps[next.step].planned);
-        options_.observer.progress(next.kind == action_kind::revert ? "undoing: " + text : text);
+        const auto text = std::to_string(next.step + 1) + "/" +
+                          std::to_string(record.steps.size()) + " " +
+                          describe_step(record.steps[next.step].planned);
+        options_.observer.progress(next.kind == action_kind::revert ? "undoing " + text : text);
     };
     return watching;
 }

@@ -13,9 +13,15 @@ std::optional<std::uint32_t> parse_hexadecimal(std::string_view text) {
     return value;
 }
 
-error no_device(std::string_view text) {
+error no_device(const host_facts& host, std::string_view text) {
+    std::vector<std::string> names;
+    for (const auto& function : host.functions) {
+        names.insert(names.end(), function.netdevs.begin(), function.netdevs.end());
+        names.push_back(format_address_short(function.address));
+    }
     return {error_code::device_not_found, std::string(text.substr(0, 100)),
-            "this host has no such PCI function", "`vmplug devices` lists what it has"};
+            "this host has no such PCI function" + did_you_mean(text, names),
+            "`vmplug devices` lists what it has"};
 }
 
 std::string list_addresses(const std::vector<host_address>& addresses) {
@@ -25,9 +31,10 @@ std::string list_addresses(const std::vector<host_address>& addresses) {
     return text;
 }
 
-result<host_address> only_one(const std::vector<host_address>& found, std::string_view text) {
+result<host_address> only_one(const host_facts& host, const std::vector<host_address>& found,
+                              std::string_view text) {
     if (found.size() == 1) return found.front();
-    if (found.empty()) return no_device(text);
+    if (found.empty()) return no_device(host, text);
     return error{error_code::device_ambiguous, std::string(text),
                  "several functions are meant: " + list_addresses(found),
                  "name one by its address"};
@@ -96,13 +103,13 @@ std::vector<group_verdict> judge_group(const host_facts& host, const pci_functio
 result<host_address> find_device(const host_facts& host, std::string_view text) {
     if (const auto address = parse_host_address(text)) {
         if (host.find(*address)) return *address;
-        return no_device(text);
+        return no_device(host, text);
     }
     std::vector<host_address> found;
     for (const auto& function : host.functions)
         if (std::ranges::find(function.netdevs, text) != function.netdevs.end())
             found.push_back(function.address);
-    if (!found.empty()) return only_one(found, text);
+    if (!found.empty()) return only_one(host, found, text);
     const auto colon = text.find(':');
     const auto vendor = parse_hexadecimal(text.substr(0, std::min(colon, text.size())));
     const auto device =
@@ -110,12 +117,12 @@ result<host_address> find_device(const host_facts& host, std::string_view text) 
     if (!vendor || !device) {
         // Something that was meant as an address gets the reason why it is none.
         if (colon != text.npos) return parse_host_address(text).error();
-        return no_device(text);
+        return no_device(host, text);
     }
     for (const auto& function : host.functions)
         if (function.vendor == *vendor && function.device == *device)
             found.push_back(function.address);
-    return only_one(found, text);
+    return only_one(host, found, text);
 }
 
 result<const qemu_process*> find_vm(const host_facts& host, std::string_view text) {
@@ -128,8 +135,15 @@ result<const qemu_process*> find_vm(const host_facts& host, std::string_view tex
             found.push_back(&process);
     if (found.size() == 1) return found.front();
     const std::string where(text.substr(0, 100));
-    if (found.empty())
-        return error{error_code::vm_not_found, where, "no QEMU of that name or pid runs here", {}};
+    if (found.empty()) {
+        std::vector<std::string> names;
+        for (const auto& each : host.qemus)
+            names.push_back(each.name);
+        return error{error_code::vm_not_found,
+                     where,
+                     "no QEMU of that name or pid runs here" + did_you_mean(text, names),
+                     {}};
+    }
     std::string pids;
     for (const auto* each : found)
         pids += (pids.empty() ? "" : ", ") + std::to_string(each->identity.pid);

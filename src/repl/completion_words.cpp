@@ -104,6 +104,24 @@ awaitable<candidates> complete_first(guest_connection* guest) {
     co_return found;
 }
 
+/// `!info p` and `hmp info p`: the human monitor's commands, and those below `info`.
+awaitable<candidates> complete_hmp(guest_connection& guest, std::vector<std::string> words) {
+    std::string mark;
+    if (words.front().starts_with('!')) {
+        mark = "!";
+        words.front().erase(0, 1);
+    } else {
+        words.erase(words.begin());
+    }
+    if (words.size() > 2) co_return candidates();
+    auto below = words.size() == 2 ? words.front() : std::string();
+    if (words.size() == 2) mark.clear();
+    auto found = co_await guest.hmp_commands(std::move(below));
+    for (auto& each : found)
+        each.text.insert(0, mark);
+    co_return found;
+}
+
 /// What the table expects there, with the guest in use put in and without it: `attach 01` may
 /// become either a guest or a device. What is no plain word of a command line is left out.
 awaitable<candidates> complete_verb(const controller& control, guest_connection* guest,
@@ -119,7 +137,22 @@ awaitable<candidates> complete_verb(const controller& control, guest_connection*
     co_return found;
 }
 
-awaitable<candidates> complete_qmp(guest_connection& guest, std::vector<std::string> words) {
+/// `host=`: the host's functions, by the table's own completion.
+awaitable<candidates> complete_host(const controller& control) {
+    std::vector<std::string> words;
+    words.emplace_back("bind");
+    words.emplace_back();
+    auto found = co_await complete(control, find_completion_point(words));
+    std::erase_if(found, [](const candidate& each) {
+        return !parse_host_address(each.text).has_value(); // nor their netdevs
+    });
+    for (auto& each : found)
+        each.text.insert(0, "host=");
+    co_return found;
+}
+
+awaitable<candidates> complete_qmp(const controller& control, guest_connection& guest,
+                                   std::vector<std::string> words) {
     auto command = words.front();
     const auto word = words.back();
     const auto equals = word.find('=');
@@ -130,6 +163,7 @@ awaitable<candidates> complete_qmp(guest_connection& guest, std::vector<std::str
                                           std::move(below));
     }
     auto key = word.substr(0, equals);
+    if (command == "device_add" && key == "host") co_return co_await complete_host(control);
     const auto prefix = key + "=";
     auto values =
         co_await argument_values(guest, std::move(command), std::move(words), std::move(key));
@@ -147,6 +181,9 @@ awaitable<candidates> complete_line(const controller& control, guest_connection*
     auto words = std::move(*split);
     const bool begins_word = before.empty() || before.back() == ' ';
     if (begins_word) words.emplace_back();
+    const bool is_hmp = words.front().starts_with('!') || words.front() == "hmp";
+    if (guest && is_hmp && words.back() != "hmp")
+        co_return co_await complete_hmp(*guest, std::move(words));
     if (words.size() == 1) co_return co_await complete_first(guest);
     if (words.front() == "help" && words.size() == 2) co_return co_await complete_first(guest);
     // `ports` takes a guest as `use` does.
@@ -154,7 +191,7 @@ awaitable<candidates> complete_line(const controller& control, guest_connection*
     if (find_verb(words.front()))
         co_return co_await complete_verb(control, guest, std::move(words));
     if (!guest) co_return candidates();
-    co_return co_await complete_qmp(*guest, std::move(words));
+    co_return co_await complete_qmp(control, *guest, std::move(words));
 }
 
 } // namespace vmplug

@@ -1,6 +1,7 @@
 #include "repl/guest_connection.hpp"
 
 #include "qmp/message.hpp"
+#include "repl/hmp_help.hpp"
 
 #include <algorithm>
 
@@ -77,6 +78,14 @@ awaitable<const std::vector<std::string>*> guest_connection::models() {
         model_names_ = names_in(co_await ask("qom-list-types", std::move(all)));
     }
     co_return &model_names_;
+}
+
+awaitable<std::vector<candidate>> guest_connection::hmp_commands(std::string below) {
+    json wanted;
+    wanted["command-line"] = below.empty() ? "help" : "help " + below;
+    const auto reply = co_await ask("human-monitor-command", qmp::format_json(wanted));
+    co_return reply.is_string() ? parse_hmp_help(reply.get<std::string>(), below)
+                                : std::vector<candidate>();
 }
 
 awaitable<std::vector<std::string>> guest_connection::device_ids() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "command/candidate.hpp"
 #include "repl/qmp_schema.hpp"
 
 #include <vmplug/controller.hpp>
@@ -31,6 +32,10 @@ public:
 
     /// The names of all device models.
     boost::asio::awaitable<const std::vector<std::string>*> models();
+
+    /// Commands of the human monitor ("device_add"), or of one of them that has several ("info"),
+    /// as its `help` lists them.
+    boost::asio::awaitable<std::vector<candidate>> hmp_commands(std::string below);
 
     /// The ids of the devices that have one.
     boost::asio::awaitable<std::vector<std::string>> device_ids();

@@ -117,9 +117,12 @@ result<input_line> parse_input_line(std::string_view text) {
         line.what = input_line::kind::json;
         return line;
     }
-    if (text.front() == '!') {
+    constexpr std::string_view hmp_word = "hmp ";
+    const auto mark = text.front() == '!' ? 1 : text.starts_with(hmp_word) ? hmp_word.size() : 0;
+    if (mark > 0) {
+        text.remove_prefix(mark);
         line.what = input_line::kind::hmp;
-        line.text = text.substr(std::min(text.find_first_not_of(" !"), text.size()));
+        line.text = text.substr(std::min(text.find_first_not_of(' '), text.size()));
         return line;
     }
     auto words = split_words(text);

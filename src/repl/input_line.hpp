@@ -15,7 +15,7 @@ struct input_line {
         own,     ///< use, help, close, quit
         verb,    ///< of the table: `attach 01:00.0 --id nic0`
         qmp,     ///< `query-pci`, `device_add driver=e1000e id=x`
-        hmp,     ///< `!info pci`: `text` holds the line
+        hmp,     ///< `!info pci`, `hmp info pci`: `text` holds the line
         json,    ///< `{"execute": ...}`: `text` holds it
     };
     kind what = kind::nothing;

@@ -3,6 +3,7 @@
 #include "command/duration.hpp"
 #include "command/json_text.hpp"
 #include "command/qmp_arguments.hpp"
+#include "command/qmp_call.hpp"
 #include "command/terminal_text.hpp"
 #include "qmp/message.hpp"
 #include "repl/completion_words.hpp"
@@ -16,6 +17,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
@@ -39,7 +41,7 @@ constexpr milliseconds event_interval{3'600'000};
 struct repl::state : std::enable_shared_from_this<repl::state> {
     state(asio::any_io_executor on, command_context& with, repl_options chosen)
         : executor(std::move(on)), context(with), options(std::move(chosen)),
-          out(options.json, options.style, options.error_style) {}
+          out(options.json, options.style, options.error_style, options.before_output) {}
 
     asio::any_io_executor executor;
     command_context& context;
@@ -50,6 +52,7 @@ struct repl::state : std::enable_shared_from_this<repl::state> {
     std::string current;
     asio::cancellation_signal cancel;
     bool running = false;
+    bool undoes = false; ///< what runs is an operation
     bool finished = false;
 
     guest_connection* guest() {
@@ -138,7 +141,7 @@ awaitable<int> repl::state::help(std::vector<std::string> words) {
     std::string text = "use VM         open a guest, and mean it from now on\n"
                        "close          close it\n"
                        "COMMAND K=V    any QMP command; Tab completes it, `help COMMAND` tells\n"
-                       "!LINE          a line of the human monitor\n"
+                       "!LINE          a line of the human monitor; also: hmp LINE\n"
                        "{...}          a QMP command as JSON\n"
                        "quit           leave\n\n"
                        "and the verbs of vmplug:\n";
@@ -168,7 +171,13 @@ awaitable<int> repl::state::run_verb(std::vector<std::string> words) {
         std::fputs(call.failure.c_str(), stderr);
         co_return call.exit_code;
     }
+    // An operation is asked to stop and undoes what it did: it must not be cut off in a step.
+    if (call.row->on_interrupt != interruption::ends_at_once)
+        co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    undoes = call.row->on_interrupt == interruption::ends_after_undo;
     const auto result = co_await call.row->run(context, call.values);
+    undoes = false;
+    options.end_command();
     if (!result.streamed) out.show(result.value, call.row->render(result.value, out.style()), 0);
     if (!options.json && result.value.contains("error") && !result.value["error"].is_null())
         out.complain(result.value["error"]);
@@ -215,7 +224,8 @@ awaitable<int> repl::state::call(std::string command, json arguments) {
     const auto opened = co_await guest()->open();
     if (opened.has_error()) co_return out.fail(opened.error());
     auto text = arguments.empty() ? std::string() : qmp::format_json(arguments);
-    const auto reply = co_await (*opened)->call(std::move(command), std::move(text), call_deadline);
+    const auto reply =
+        co_await call_written(**opened, std::move(command), std::move(text), call_deadline);
     if (reply.has_error()) co_return out.fail(reply.error());
     json value{{"outcome", "done"}, {"return", *reply}};
     co_return out.show_json(value, *reply);
@@ -291,6 +301,7 @@ awaitable<int> repl::state::timed(awaitable<int> work) {
             executor, std::move(work),
             asio::bind_cancellation_slot(cancel.slot(), asio::use_awaitable));
     } catch (const boost::system::system_error&) {
+        options.end_command();
         code = out.fail({error_code::cancelled, "", "given up", "what was sent may still run"});
     }
     running = false;
@@ -347,6 +358,7 @@ awaitable<int> repl::run() {
 }
 
 void repl::interrupt() {
+    if (state_->undoes) state_->out.print("stopping: what was done is undone first\n");
     if (state_->running)
         state_->cancel.emit(asio::cancellation_type::terminal);
     else if (state_->terminal)

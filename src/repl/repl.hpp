@@ -31,6 +31,8 @@ struct repl_options {
     text_style error_style; ///< of stderr
     std::function<verb_call(std::vector<std::string>)> parse_verb;
     std::function<void()> begin_command; ///< an earlier Ctrl-C does not concern this one
+    std::function<void()> end_command;
+    std::function<void()> before_output; ///< what shows progress makes room
 };
 
 /// Several guests, the table's verbs, any QMP command and HMP lines, with events as they come.

@@ -49,6 +49,7 @@ int repl_output::fail(const error& failure) {
 }
 
 void repl_output::complain(const json& failure) {
+    before_();
     std::fputs(render_error(failure, error_style_).c_str(), stderr);
 }
 
@@ -64,6 +65,7 @@ void repl_output::event(const std::string& guest, const monitor_event& happened)
 }
 
 void repl_output::print(const std::string& text) {
+    before_();
     // Events may come for as long as a person reads.
     if (paging_ && kept_back_.size() < kept_back_max)
         kept_back_ += text;

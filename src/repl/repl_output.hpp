@@ -11,6 +11,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <nlohmann/json.hpp>
 
+#include <functional>
 #include <string>
 
 namespace vmplug {
@@ -18,8 +19,9 @@ namespace vmplug {
 /// What a person, or the reader of a script, gets to see of the REPL; the transcript gets it too.
 class repl_output {
 public:
-    repl_output(bool json, text_style style, text_style error_style)
-        : json_(json), style_(style), error_style_(error_style) {}
+    /// `before` is called before anything is printed, so that what shows progress makes room.
+    repl_output(bool json, text_style style, text_style error_style, std::function<void()> before)
+        : json_(json), style_(style), error_style_(error_style), before_(std::move(before)) {}
 
     /// Appends to that file from now on. Returns false when it cannot be written.
     bool record(const std::string& path) { return record_.open(path); }
@@ -58,6 +60,7 @@ private:
     bool json_;
     text_style style_;
     text_style error_style_;
+    std::function<void()> before_;
     transcript record_;
     editor* terminal_ = nullptr;
     std::string long_answer_;

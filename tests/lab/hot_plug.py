@@ -1,15 +1,13 @@
 """The main job on a real kernel, IOMMU, QEMU and guest. Runs inside of the lab's virtual host."""
 import os
-import pty
-import select
 import signal
 import subprocess
 import sys
-import termios
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lab_host import *
+from terminal import Terminal
 
 def a_nic_goes_to_the_guest_works_there_and_comes_back():
     before, _ = home(FIRST)
@@ -215,35 +213,48 @@ def bound_and_released_without_a_guest():
 
 
 def what_is_assigned_is_drawn_and_watched():
-    screen, terminal = pty.openpty()
-    termios.tcsetwinsize(terminal, (24, 100))
-    watching = subprocess.Popen([VMPLUG, "list", "--watch"], stdout=terminal)
-    seen = ""
+    with Terminal("list", "--watch", rows=24) as watching:
+        watching.until("no device.\r\n")
+        attached("web", FIRST, "--id", "one", "--wait-guest", "0s")
+        # The line that was there is overwritten.
+        watching.until("\x1b[1A\r\x1b[J", 20)
+        watching.until("assigned")
+        drawn = vmplug("devices", "--tree", json_output=False, env=os.environ | {"LC_ALL": "C.UTF-8"}).stdout
+        expect("│  └─ 01:00.0  vfio-pci  group 9  -> guest web as one" in drawn, drawn)
+        expect("┌─ group 11 ─" in drawn and drawn.count("group 11") == 1, drawn)
+        expect("├─ 04:01.0  e1000  eth3  only with its group" in drawn, drawn)
+        detached("web", "one", "--timeout", "40s")
+        watching.until("no device.\r\n", 20)
+        watching.type("\x03")
+        expect(watching.end() == 0, "Ctrl-C")
 
-    def until(text, seconds=20):
-        nonlocal seen
-        end = time.monotonic() + seconds
-        while text not in seen:
-            expect(select.select([screen], [], [], max(0, end - time.monotonic()))[0], f"no {text!r}: {seen!r}")
-            seen += os.read(screen, 65536).decode()
-        before, _, seen = seen.partition(text)
-        return before
 
-    until("no device.\r\n")
-    attached("web", FIRST, "--id", "one", "--wait-guest", "0s")
-    # The line that was there is overwritten.
-    until("\x1b[1A\r\x1b[J")
-    until("assigned")
-    drawn = vmplug("devices", "--tree", json_output=False, env=os.environ | {"LC_ALL": "C.UTF-8"}).stdout
-    expect("│  └─ 01:00.0  vfio-pci  group 9  -> guest web as one" in drawn, drawn)
-    expect("┌─ group 11 ─" in drawn and drawn.count("group 11") == 1, drawn)
-    expect("│ └─" not in drawn.split("group 11")[0] and "├─ 04:01.0  e1000  eth3  only with its group" in drawn, drawn)
-    detached("web", "one", "--timeout", "40s")
-    until("no device.\r\n")
-    watching.send_signal(signal.SIGINT)
-    expect(watching.wait(5) == 0, "Ctrl-C")
-    for each in (screen, terminal):
-        os.close(each)
+def the_prompt_attaches_shows_events_and_undoes_at_control_c():
+    before, _ = home(FIRST)
+    with Terminal("repl", "web", XDG_STATE_HOME="/run/xdg", NO_COLOR="1") as prompt:
+        prompt.until("web> ")
+        prompt.type(f"attach {FIRST} --id one --wait-guest 0s\r")
+        # Which step of how many, and for how long so far.
+        prompt.until("add it to the guest", 30)
+        prompt.until("(1 s)", 30)
+        prompt.until("done: attach", 60)
+        prompt.until("web> ")
+        prompt.type("detach one --timeout 60s\r")
+        prompt.until("web: DEVICE_DELETED", 60)
+        prompt.until("done: detach", 60)
+        prompt.until("web> ")
+        expect(home(FIRST)[0] == before, home(FIRST))
+        prompt.type(f"attach {FIRST} --id two --wait-guest 60s\r")
+        prompt.until("add it to the guest", 30)
+        prompt.type("\x03")
+        prompt.until("rolled_back: attach", 90)
+        prompt.until("web> ")
+        expect(home(FIRST)[0] == before and guest_devices("web") == [], home(FIRST))
+        prompt.type("recover\r")
+        prompt.until("Nothing is unfinished")
+        prompt.until("web> ")
+        prompt.type("quit\r")
+        expect(prompt.end() == 0, "quit")
 
 
 def detached_but_kept_bound():
@@ -348,6 +359,7 @@ run_tests([
     the_same_request_key_attaches_once,
     bound_and_released_without_a_guest,
     what_is_assigned_is_drawn_and_watched,
+    the_prompt_attaches_shows_events_and_undoes_at_control_c,
     detached_but_kept_bound,
     an_interrupt_undoes_what_was_done,
     a_killed_vmplug_is_recovered_from,

@@ -1,18 +1,16 @@
 """The REPL on a terminal and from a script, against real QEMUs."""
 import json
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
 import sys
 import tempfile
-import termios
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
 from lab_tool import VMPLUG, Qmp, expect, run_tests, wait_until
+from terminal import Terminal
 
 work = tempfile.TemporaryDirectory(prefix="vmplug-test.")
 os.environ.update(VMPLUG_STATE_DIR=work.name + "/state", XDG_STATE_HOME=work.name + "/xdg", TERM="xterm",
@@ -48,127 +46,30 @@ class Qemu:
         self.stop()
 
 
-def last_line(output):
-    """What a terminal of one line shows after that output: the sequences of xterm that libedit uses."""
-    line, column = [], 0
-    for token in re.findall(r"\x1b\[[0-9;]*[A-Za-z@]|.", output, re.S):
-        count = int(re.sub(r"\D", "", token) or 1) if len(token) > 1 else 1
-        if token == "\n":
-            line, column = [], 0
-        elif token == "\r":
-            column = 0
-        elif token == "\b":
-            column -= 1
-        elif token[-1:] == "G" and len(token) > 1:
-            column = count - 1
-        elif token[-1:] == "C" and len(token) > 1:
-            column += count
-        elif token[-1:] == "D" and len(token) > 1:
-            column -= count
-        elif token[-1:] in "KJ" and len(token) > 1:
-            del line[column:]
-        elif token[-1:] == "P" and len(token) > 1:
-            del line[column:column + count]
-        elif token[-1:] == "@" and len(token) > 1:
-            line[column:column] = [" "] * count
-        elif len(token) == 1 and token >= " ":
-            line += [" "] * (column + 1 - len(line))
-            line[column] = token
-            column += 1
-    return "".join(line).rstrip()
-
-
-class Terminal:
-    """vmplug on a pseudo-terminal."""
-
-    def __init__(self, *arguments, rows=50, **environment):
-        self.begin = time.monotonic()
-        self.pid, self.file = pty.fork()
-        if self.pid == 0:
-            termios.tcsetwinsize(0, (rows, 80))
-            os.execve(VMPLUG, ["vmplug", "repl", *arguments], os.environ | environment)
-        self.seen = ""
-        self.all = ""
-
-    def read(self):
-        text = os.read(self.file, 65536).decode(errors="replace")
-        self.seen += text
-        self.all += text
-
-    def until(self, text, seconds=10):
-        """Reads until the text comes; returns what came up to it."""
-        end = time.monotonic() + seconds
-        while text not in self.seen:
-            ready, _, _ = select.select([self.file], [], [], max(0, end - time.monotonic()))
-            try:
-                expect(ready, f"no {text!r} in {self.seen!r}")
-                self.read()
-            except OSError:
-                expect(False, f"ended without {text!r}: {self.seen!r}")
-        before, _, self.seen = self.seen.partition(text)
-        return before
-
-    def type(self, text):
-        os.write(self.file, text.encode())
-
-    def screen_shows(self, text, seconds=5):
-        """Waits until the line of the cursor is `text`, as a terminal would show it: libedit sends what
-        differs from before."""
-        end = time.monotonic() + seconds
-        while (shown := last_line(self.all)) != text:
-            ready, _, _ = select.select([self.file], [], [], max(0, end - time.monotonic()))
-            expect(ready, f"{shown!r} instead of {text!r}: {self.all!r}")
-            self.read()
-
-    def command(self, line, wanted):
-        self.type(line + "\r")
-        return self.until(wanted)
-
-    def end(self):
-        """Returns the exit code."""
-        try:
-            while os.read(self.file, 65536):
-                pass
-        except OSError:
-            pass
-        os.close(self.file)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        try:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            pass
-
-
 def script(*arguments, text=None):
     return subprocess.run([VMPLUG, "repl", *arguments], input=text, capture_output=True, text=True, timeout=20)
 
 
 def the_prompt_comes_at_once_and_quit_leaves():
-    with Qemu("alpha"), Terminal("alpha") as terminal:
+    with Qemu("alpha"), Terminal("repl", "alpha") as terminal:
         terminal.until("alpha> ")
         print(f"# prompt after {(time.monotonic() - terminal.begin) * 1000:.0f} ms", flush=True)
         terminal.command("query-name", '"name": "alpha"')
         terminal.until("s)")
         terminal.type("quit\r")
         expect(terminal.end() == 0, "quit")
-    with Terminal() as terminal:
+    with Terminal("repl") as terminal:
         terminal.until("vmplug> ")
         terminal.type("ab\x04\x15\x04")
         expect(terminal.end() == 0, "Ctrl-D")
-    with Terminal() as terminal:
+    with Terminal("repl") as terminal:
         terminal.until("vmplug> ")
         os.close(terminal.file)
         wait_until(lambda: os.waitpid(terminal.pid, os.WNOHANG)[0], 5, "ended when its terminal went away")
 
 
 def names_are_completed():
-    with Qemu("alpha"), Terminal("alpha") as terminal:
+    with Qemu("alpha"), Terminal("repl", "alpha") as terminal:
         terminal.until("alpha> ")
         terminal.type("query-versi\t")
         terminal.screen_shows("alpha> query-version")
@@ -200,7 +101,7 @@ def names_are_completed():
 
 
 def an_event_leaves_the_line_that_is_written_intact():
-    with Qemu("alpha") as qemu, Terminal("alpha") as terminal:
+    with Qemu("alpha") as qemu, Terminal("repl", "alpha") as terminal:
         terminal.until("alpha> ")
         terminal.type("query-na")
         terminal.until("query-na")
@@ -212,7 +113,7 @@ def an_event_leaves_the_line_that_is_written_intact():
 
 
 def control_c_gives_up_a_line_and_a_command_but_not_the_prompt():
-    with Qemu("alpha") as qemu, Terminal("alpha") as terminal:
+    with Qemu("alpha") as qemu, Terminal("repl", "alpha") as terminal:
         terminal.until("alpha> ")
         terminal.type("half a line")
         terminal.until("half a line")
@@ -231,7 +132,7 @@ def control_c_gives_up_a_line_and_a_command_but_not_the_prompt():
 
 
 def several_guests_are_open_at_once():
-    with Qemu("alpha"), Qemu("beta") as beta, Terminal("alpha") as terminal:
+    with Qemu("alpha"), Qemu("beta") as beta, Terminal("repl", "alpha") as terminal:
         terminal.until("alpha> ")
         terminal.command("use beta", "beta> ")
         terminal.command("query-name", '"name": "beta"')
@@ -246,7 +147,7 @@ def several_guests_are_open_at_once():
 
 
 def a_monitor_that_goes_away_and_comes_back():
-    with Qemu("alpha") as qemu, Terminal("alpha") as terminal:
+    with Qemu("alpha") as qemu, Terminal("repl", "alpha") as terminal:
         terminal.until("alpha> ")
         qemu.stop()
         terminal.until("the monitor is gone")
@@ -257,7 +158,7 @@ def a_monitor_that_goes_away_and_comes_back():
 
 def history_is_kept_and_searched():
     with Qemu("alpha"):
-        with Terminal("alpha", XDG_STATE_HOME=work.name + "/own") as terminal:
+        with Terminal("repl", "alpha", XDG_STATE_HOME=work.name + "/own") as terminal:
             terminal.until("alpha> ")
             terminal.command("query-version", "(")
             terminal.until("alpha> ")
@@ -265,7 +166,7 @@ def history_is_kept_and_searched():
             expect(terminal.end() == 0, "quit")
         history = work.name + "/own/vmplug/history"
         expect(os.stat(history).st_mode & 0o777 == 0o600, oct(os.stat(history).st_mode))
-        with Terminal("alpha", XDG_STATE_HOME=work.name + "/own") as terminal:
+        with Terminal("repl", "alpha", XDG_STATE_HOME=work.name + "/own") as terminal:
             terminal.until("alpha> ")
             for line in ("query-status", "query-name"):
                 terminal.command(line, "alpha> ")
@@ -291,7 +192,7 @@ def history_is_kept_and_searched():
 
 
 def verbs_share_the_connection_and_events_go_on():
-    with Qemu("alpha") as qemu, Qmp(qemu.path + ".other"), Terminal("alpha") as terminal:
+    with Qemu("alpha") as qemu, Qmp(qemu.path + ".other"), Terminal("repl", "alpha") as terminal:
         terminal.until("alpha> ")
         # Both monitors are held now: whatever follows goes over the one that the prompt has.
         terminal.command("qmp cont", "alpha: RESUME")
@@ -306,7 +207,7 @@ def verbs_share_the_connection_and_events_go_on():
 
 
 def a_long_reply_goes_to_the_pager():
-    with Qemu("alpha") as qemu, Terminal("alpha", rows=12) as terminal:
+    with Qemu("alpha") as qemu, Terminal("repl", "alpha", rows=12) as terminal:
         terminal.until("alpha> ")
         terminal.type("query-commands\r")
         terminal.until("[")
@@ -320,21 +221,21 @@ def a_long_reply_goes_to_the_pager():
         terminal.until("alpha: RESUME")
         terminal.until("alpha> ")
         terminal.command("query-name", '"name": "alpha"')
-    with Qemu("alpha"), Terminal("alpha", rows=12, PAGER="/nowhere/pager") as terminal:
+    with Qemu("alpha"), Terminal("repl", "alpha", rows=12, PAGER="/nowhere/pager") as terminal:
         terminal.until("alpha> ")
         terminal.command("query-commands", "query-qmp-schema")
 
 
 def colours_are_for_terminals_that_want_them():
     with Qemu("alpha"):
-        with Terminal("alpha", NO_COLOR="") as terminal:
+        with Terminal("repl", "alpha", NO_COLOR="") as terminal:
             terminal.until("alpha> ")
             terminal.command("query-name", '\x1b[36m"name"\x1b[0m: \x1b[35m"alpha"\x1b[0m')
         expect("\x1b" not in script("alpha", "-c", "query-name; vms").stdout, "colours in a pipe")
 
 
 def json_may_have_several_lines():
-    with Qemu("alpha"), Terminal("alpha") as terminal:
+    with Qemu("alpha"), Terminal("repl", "alpha") as terminal:
         terminal.until("alpha> ")
         terminal.type('{"execute": "qom-get",\r')
         terminal.until("... ")
@@ -381,7 +282,7 @@ def a_transcript_is_a_script():
 
 def a_hostile_name_forges_no_prompt():
     name = "x\x1b[2J\nalpha> quit"
-    with Qemu(name) as qemu, Terminal(str(qemu.process.pid)) as terminal:
+    with Qemu(name) as qemu, Terminal("repl", str(qemu.process.pid)) as terminal:
         terminal.until("> ")
         shown = terminal.command("query-name", "(")
         shown += terminal.command("vms", "(")

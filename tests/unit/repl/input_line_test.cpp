@@ -37,6 +37,9 @@ TEST_CASE("what a line is") {
     CHECK(kind("stop") == input_line::kind::qmp);
     CHECK(kind("{\"execute\": \"stop\"}") == input_line::kind::json);
     CHECK(kind("!info pci") == input_line::kind::hmp);
+    CHECK(kind("hmp info pci") == input_line::kind::hmp);
+    CHECK(parse_input_line("hmp  print \"x").value().text == "print \"x");
+    CHECK(parse_input_line("!").value().text.empty());
     CHECK(parse_input_line(" ! info pci ")->text == "info pci");
     CHECK(parse_input_line("{\"execute\": ").has_error());
 }
