@@ -3,12 +3,17 @@
 #include "qmp/message.hpp"
 #include "repl/hmp_help.hpp"
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include <algorithm>
 
 namespace vmplug {
 namespace {
 
-using boost::asio::awaitable;
+namespace asio = boost::asio;
+using asio::awaitable;
 using nlohmann::json;
 
 constexpr std::chrono::milliseconds fetch_deadline{5'000};
@@ -33,14 +38,38 @@ std::vector<std::string> names_in(const json& list) {
     return names;
 }
 
+error closed() {
+    return {error_code::monitor_gone, "", "the guest was closed here", {}};
+}
+
 } // namespace
 
 awaitable<result<monitor*>> guest_connection::open() {
+    co_await settled();
+    if (closed_) co_return closed();
     if (auto* there = connection()) co_return there;
+    opening_ = std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor,
+                                                    asio::steady_timer::time_point::max());
+    // Also when this is given up.
+    const std::shared_ptr<void> after(nullptr, [this](void*) {
+        opening_->cancel();
+        opening_.reset();
+    });
     auto connected = co_await control_.connect(name_);
     if (connected.has_error()) co_return connected.error();
+    if (closed_) co_return closed();
     monitor_ = std::move(*connected);
     co_return monitor_.get();
+}
+
+awaitable<void> guest_connection::settled() {
+    while (const auto opening = opening_)
+        co_await opening->async_wait(asio::as_tuple(asio::use_awaitable));
+}
+
+void guest_connection::close() {
+    closed_ = true;
+    monitor_.reset();
 }
 
 awaitable<json> guest_connection::ask(std::string command, std::string arguments) {

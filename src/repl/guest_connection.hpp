@@ -6,6 +6,8 @@
 #include <vmplug/controller.hpp>
 #include <vmplug/monitor.hpp>
 
+#include <boost/asio/steady_timer.hpp>
+
 #include <map>
 #include <memory>
 
@@ -21,8 +23,15 @@ public:
     const std::string& name() const { return name_; }
     monitor* connection() { return monitor_ && monitor_->is_open() ? monitor_.get() : nullptr; }
 
-    /// Connects when it is not connected. Errors: those of `controller::connect`.
+    /// Connects when it is not connected, or waits for who is doing so already.
+    /// Errors: those of `controller::connect`.
     boost::asio::awaitable<result<monitor*>> open();
+
+    /// Waits while somebody connects.
+    boost::asio::awaitable<void> settled();
+
+    /// Who waits for events ends; nobody connects any more.
+    void close();
 
     /// Empty for a QEMU before 2.5.
     boost::asio::awaitable<const qmp_schema*> schema();
@@ -46,6 +55,8 @@ private:
     const controller& control_;
     std::string name_;
     std::unique_ptr<monitor> monitor_;
+    bool closed_ = false;
+    std::shared_ptr<boost::asio::steady_timer> opening_; ///< while one connects: cancelled after it
     std::unique_ptr<qmp_schema> schema_;
     std::map<std::string, device_model> models_;
     std::vector<std::string> model_names_;

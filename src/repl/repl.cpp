@@ -48,12 +48,13 @@ struct repl::state : std::enable_shared_from_this<repl::state> {
     repl_options options;
     repl_output out;
     std::unique_ptr<editor> terminal;
-    std::map<std::string, std::unique_ptr<guest_connection>> guests;
+    std::map<std::string, std::shared_ptr<guest_connection>> guests;
     std::string current;
     asio::cancellation_signal cancel;
     bool running = false;
     bool undoes = false; ///< what runs is an operation
     bool finished = false;
+    int exit_code = 0; ///< of an interactive run
 
     guest_connection* guest() {
         const auto found = guests.find(current);
@@ -74,6 +75,7 @@ struct repl::state : std::enable_shared_from_this<repl::state> {
     awaitable<int> run_hmp(std::string line);
     awaitable<int> call(std::string command, json arguments);
     awaitable<int> use(std::string name);
+    awaitable<void> use_behind_prompt(std::string name);
     awaitable<int> help(std::vector<std::string> words);
     awaitable<result<json>> type_argument(std::string command, std::string driver, std::string key,
                                           std::string text);
@@ -88,16 +90,32 @@ int repl::state::no_guest(const std::string& command) {
 }
 
 awaitable<int> repl::state::use(std::string name) {
-    auto& opened = guests[name];
-    if (!opened) opened = std::make_unique<guest_connection>(context.control, name);
+    auto opened = guests[name];
+    const bool is_new = !opened;
+    if (is_new) opened = guests[name] = std::make_shared<guest_connection>(context.control, name);
     const auto there = co_await opened->open();
     if (there.has_error()) {
-        guests.erase(name);
+        if (is_new) guests.erase(name);
         co_return out.fail(there.error());
     }
     current = name;
-    if (terminal) asio::co_spawn(executor, show_events(name), asio::detached);
+    if (terminal && is_new) asio::co_spawn(executor, show_events(name), asio::detached);
     co_return 0;
+}
+
+/// The guest that was named at the start is opened behind the first prompt; without it the run
+/// ends.
+awaitable<void> repl::state::use_behind_prompt(std::string name) {
+    const auto self = shared_from_this();
+    const auto opened = std::make_shared<guest_connection>(context.control, name);
+    guests[name] = opened;
+    current = name;
+    const auto there = co_await opened->open();
+    if (there.has_value()) co_return co_await show_events(std::move(name));
+    if (finished) co_return;
+    exit_code = out.fail(there.error());
+    finished = true;
+    terminal->close();
 }
 
 /// Until the guest is closed here; a monitor that goes away is said, and waited for.
@@ -105,7 +123,8 @@ awaitable<void> repl::state::show_events(std::string name) {
     const auto self = shared_from_this();
     bool lost = false;
     while (!finished && guests.contains(name)) {
-        const auto opened = co_await guests.at(name)->open();
+        const auto guest = guests.at(name); // it may be closed meanwhile
+        const auto opened = co_await guest->open();
         if (opened.has_error()) {
             asio::steady_timer pause(executor, reconnect_interval);
             co_await pause.async_wait(asio::use_awaitable);
@@ -154,6 +173,7 @@ awaitable<int> repl::state::run_own(std::vector<std::string> words) {
     if (words[0] == "help") co_return co_await help(std::move(words));
     if (words[0] == "use" && words.size() == 2) co_return co_await use(words[1]);
     if (words[0] == "close") {
+        if (auto* open = guest()) open->close();
         guests.erase(current);
         current = guests.empty() ? std::string() : guests.begin()->first;
         co_return 0;
@@ -278,12 +298,19 @@ awaitable<int> repl::state::execute(std::string text) {
     auto line = parse_input_line(text);
     if (line.has_error()) co_return out.fail(line.error());
     if (line->what == input_line::kind::nothing) co_return 0;
+    // A verb that comes before the connection would make another one.
+    if (guest()) co_await guest()->settled();
+    if (finished) co_return exit_code;
     out.input(text);
     options.begin_command();
     co_return co_await execute(std::move(*line));
 }
 
 awaitable<int> repl::state::run_script() {
+    if (!options.guest.empty()) {
+        const int code = co_await use(options.guest);
+        if (code != 0) co_return code;
+    }
     for (auto& line : split_script(*options.script)) {
         const int code = co_await execute(std::move(line));
         if (code != 0 || finished) co_return code;
@@ -312,11 +339,16 @@ awaitable<int> repl::state::timed(awaitable<int> work) {
 }
 
 awaitable<int> repl::state::run_interactive() {
+    if (!options.guest.empty())
+        asio::co_spawn(executor, use_behind_prompt(options.guest), asio::detached);
     std::string text;
     while (!finished) {
         auto shown = text.empty() ? prompt() : std::string("... ");
         const auto line = co_await terminal->read_line(std::move(shown));
-        if (!line) break;
+        if (!line) {
+            out.print("\n");
+            break;
+        }
         text += *line;
         if (is_open_json(text)) {
             text += "\n";
@@ -325,7 +357,7 @@ awaitable<int> repl::state::run_interactive() {
         auto work = execute(std::exchange(text, {}));
         co_await timed(std::move(work));
     }
-    co_return 0;
+    co_return exit_code;
 }
 
 repl::repl(asio::any_io_executor executor, command_context& context, repl_options options)
@@ -345,12 +377,13 @@ awaitable<int> repl::run() {
         s->out.attach(*s->terminal);
     }
     int code = 0;
-    if (!s->options.guest.empty()) code = co_await s->use(s->options.guest);
-    if (code == 0 && s->options.script)
+    if (s->options.script)
         code = co_await s->run_script();
-    else if (code == 0)
+    else
         code = co_await s->run_interactive();
     s->finished = true;
+    for (const auto& [name, open] : s->guests)
+        open->close();
     s->guests.clear();
     s->out.detach();
     s->terminal.reset();

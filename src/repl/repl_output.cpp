@@ -50,7 +50,11 @@ int repl_output::fail(const error& failure) {
 
 void repl_output::complain(const json& failure) {
     before_();
-    std::fputs(render_error(failure, error_style_).c_str(), stderr);
+    const auto text = render_error(failure, error_style_);
+    if (terminal_)
+        terminal_->print_above(text);
+    else
+        std::fputs(text.c_str(), stderr);
 }
 
 void repl_output::event(const std::string& guest, const monitor_event& happened) {

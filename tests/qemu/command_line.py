@@ -104,6 +104,16 @@ def what_is_watched_is_shown_when_it_changes():
     expect(vmplug("explain", "--watch").code == 2, "not every verb is watched")
 
 
+def a_mistyped_name_is_answered_with_the_right_one():
+    with Qemu("gamma"):
+        for wrong, meant in ((["ports", "gamam"], "gamma"), (["prots", "gamma"], "ports"),
+                             (["devices", "--tere"], "--tree"), (["explain", "device_asigned"], "device_assigned"),
+                             (["qmp", "gamma", "query-versoin"], "query-version")):
+            result = text(*wrong)
+            expect(result.code in (2, 3) and f"did you mean '{meant}'?" in result.stderr, result)
+        expect("did you mean" not in text("ports", "x").stderr, "too far")
+
+
 def qmp_types_its_arguments():
     with Qemu("gamma"):
         result = vmplug("qmp", "gamma", "qom-get", "path=/machine", "property=type")

@@ -51,13 +51,26 @@ def script(*arguments, text=None):
 
 
 def the_prompt_comes_at_once_and_quit_leaves():
+    def quickest(*arguments, text):
+        times = []
+        for _ in range(10):
+            with Terminal(*arguments) as terminal:
+                terminal.until(text)
+                times.append((time.monotonic() - terminal.begin) * 1000)
+        return min(times)
+
     with Qemu("alpha"), Terminal("repl", "alpha") as terminal:
         terminal.until("alpha> ")
-        print(f"# prompt after {(time.monotonic() - terminal.begin) * 1000:.0f} ms", flush=True)
         terminal.command("query-name", '"name": "alpha"')
         terminal.until("s)")
         terminal.type("quit\r")
         expect(terminal.end() == 0, "quit")
+        prompt, start = quickest("repl", "alpha", text="alpha> "), quickest("--version", text="vmplug")
+        print(f"# prompt after {prompt:.1f} ms, --version after {start:.1f} ms", flush=True)
+        expect(prompt < 4 * start, (prompt, start))
+    with Terminal("repl", "nobody") as terminal:
+        terminal.until("vm_not_found")
+        expect(terminal.end() == 3, "a guest that is not there")
     with Terminal("repl") as terminal:
         terminal.until("vmplug> ")
         terminal.type("ab\x04\x15\x04")
@@ -95,6 +108,10 @@ def names_are_completed():
         terminal.until("attach --driver ")
         terminal.type("vf\t")
         terminal.until("vfio-pci ")
+        terminal.type("\x15!info vers\t")
+        terminal.screen_shows("alpha> !info version")
+        terminal.type("\x15hmp device_a\t")
+        terminal.screen_shows("alpha> hmp device_add")
         # The guest in use need not be written: its ports, asked over the connection that is open.
         terminal.type("\x15attach 01:00.0 --port r\t")
         terminal.until("--port rp0 ")
@@ -149,11 +166,26 @@ def several_guests_are_open_at_once():
 def a_monitor_that_goes_away_and_comes_back():
     with Qemu("alpha") as qemu, Terminal("repl", "alpha") as terminal:
         terminal.until("alpha> ")
+        terminal.command("query-name", '"name": "alpha"') # the prompt does not wait for the connection
+        terminal.until("alpha> ")
         qemu.stop()
         terminal.until("the monitor is gone")
         qemu.start()
         terminal.until("connected again")
         terminal.command("query-name", '"name": "alpha"')
+        qemu.stop()
+        terminal.until("the monitor is gone")
+        terminal.command("close", "vmplug> ")
+        terminal.command("query-name", "no guest is open")
+        qemu.start()
+        terminal.until("vmplug> ")
+        terminal.command("use alpha", "alpha> ")
+        terminal.command("use alpha", "alpha> ")
+        with Qmp(qemu.path + ".other") as other:
+            other.call("cont")
+        terminal.until("alpha: RESUME")
+        shown = terminal.command("query-name", '"name": "alpha"')
+        expect("RESUME" not in shown, f"told twice: {shown}")
 
 
 def history_is_kept_and_searched():
@@ -261,6 +293,8 @@ def values_are_typed_by_qemus_schema():
         done = script("alpha", "-c", "device_add driver=e1000e id=nic bus=rp0 multifunction=on addr=0x0; "
                       "set_link name=nic up=off; qom-get path=/machine/peripheral/nic property=multifunction")
         expect(done.returncode == 0 and "true" in done.stdout, done)
+        wrong = script("alpha", "-c", "query-versoin")
+        expect(wrong.returncode == 3 and "did you mean 'query-version'?" in wrong.stderr, wrong)
         wrong = script("alpha", "-c", "set_link name=nic up=perhaps")
         expect(wrong.returncode == 3 and "no value of type bool" in wrong.stderr, wrong)
         wrong = script("alpha", "-c", "blockdev-change-medium filename=x read-only-mode=never")

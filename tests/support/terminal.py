@@ -86,13 +86,16 @@ class Terminal:
         self.type(line + "\r")
         return self.until(wanted)
 
-    def end(self):
+    def end(self, seconds=10):
         """Returns the exit code."""
+        deadline = time.monotonic() + seconds
         try:
-            while os.read(self.file, 65536):
-                pass
+            while True:
+                ready, _, _ = select.select([self.file], [], [], max(0, deadline - time.monotonic()))
+                expect(ready, f"it does not end: {self.seen!r}")
+                self.read()
         except OSError:
-            pass
+            pass # the terminal's other end is closed
         os.close(self.file)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
