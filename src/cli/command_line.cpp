@@ -46,9 +46,26 @@ void add_option(CLI::App& command, const verb_option& row, verb_values& values) 
         option->expected(1);
 }
 
+/// How an argument of that kind is written, for help.
+const char* forms_of(value_kind kind) {
+    switch (kind) {
+    case value_kind::vm:
+        return "a name, a pid, a monitor's path, qmp:PATH, hmp:PATH or tcp:HOST:PORT";
+    case value_kind::device:
+        return "01:00.0, a network interface, or VVVV:DDDD where it is unique";
+    case value_kind::assigned_id:
+        return "as `vmplug list` shows it";
+    case value_kind::error_code:
+        return "as an error shows it";
+    default:
+        return "";
+    }
+}
+
 void add_options(CLI::App& command, const verb& row, verb_values& values) {
     for (const auto& argument : row.arguments) {
-        auto* option = command.add_option(argument.name, values.texts[argument.name]);
+        auto* option = command.add_option(argument.name, values.texts[argument.name],
+                                          forms_of(argument.kind));
         option->required(argument.required)->type_name("");
         option->expected(argument.repeated ? -1 : 1);
         // QMP values are taken as they are: a bracket begins a JSON array and no list of ours.
@@ -150,7 +167,7 @@ command_line parse_command_line(int argc, char** argv) {
         add_option(app, each, common);
     std::map<const CLI::App*, std::pair<const verb*, verb_values>> commands;
     for (const auto& row : verbs()) {
-        auto* command = app.add_subcommand(row.name, verb_description(row));
+        auto* command = app.add_subcommand(row.name, verb_description(row))->group("Verbs");
         auto& [known, values] = commands[command];
         known = &row;
         add_options(*command, row, values);

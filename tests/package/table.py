@@ -26,7 +26,7 @@ def vmplug_help(*verb):
 
 
 def verbs():
-    lines = vmplug_help().split("Subcommands:")[1].split("\n\n")[0].splitlines()
+    lines = vmplug_help().split("Verbs:")[1].split("\n\n")[0].splitlines()
     return [line.split()[0] for line in lines if line.startswith("  ")]
 
 

@@ -237,7 +237,7 @@ def usage_errors_exit_2_and_help_exits_0():
 
 def every_verb_has_help_with_an_example():
     overview = text("--help").stdout
-    verbs = [line.split()[0] for line in overview.split("Subcommands:")[1].splitlines()
+    verbs = [line.split()[0] for line in overview.split("Verbs:")[1].splitlines()
              if line.startswith("  ")]
     expect(len(verbs) >= 12, verbs)
     for verb in verbs:
