@@ -115,14 +115,21 @@ command_result to_result(const operation_report& report, steady_clock::time_poin
     return result;
 }
 
+/// What a step found out that a person wants to know.
+std::string findings_text(const json& step) {
+    const auto findings = step.value("findings", json::object());
+    const auto guest = text_at(findings, "guest");
+    if (guest == "configured") return ": the guest has configured it";
+    if (guest == "added") return ": QEMU has it, the guest has not looked at it yet";
+    const auto before = text_at(step.value("arguments", json::object()), "netdev");
+    const auto now = text_at(findings, "netdev");
+    if (before.empty() || now.empty() || before == now) return {};
+    return ": its network interface is called " + now + " now, and was " + before;
+}
+
 std::string step_line(const json& step) {
     const auto state = text_at(step, "state");
-    std::string text = "  " + escape_for_terminal(text_at(step, "text"));
-    const auto findings = step.find("findings");
-    if (findings != step.end() && findings->value("guest", "") == "configured")
-        text += ": the guest has configured it";
-    if (findings != step.end() && findings->value("guest", "") == "added")
-        text += ": QEMU has it, the guest has not looked at it yet";
+    auto text = "  " + escape_for_terminal(text_at(step, "text") + findings_text(step));
     // Of a dry recover: what the journal says and what the world shows.
     if (!text_at(step, "seen").empty())
         return text + ": the journal says " + state + ", the world " + text_at(step, "seen") + "\n";

@@ -212,6 +212,27 @@ def bound_and_released_without_a_guest():
     refused("not_attached", "release", FIRST)
 
 
+def rename(netdev, name):
+    done = subprocess.run(["ip", "link", "set", "dev", netdev, "name", name], capture_output=True, text=True)
+    expect(done.returncode == 0, done)
+
+
+def a_name_that_somebody_took_meanwhile_is_left_to_them():
+    before, _ = home(FIRST)
+    attached("web", FIRST, "--id", "one", "--wait-guest", "0s")
+    neighbour = home(LEFT)[0]["netdev"]
+    rename(neighbour, before["netdev"])
+    result = vmplug("detach", "web", "one", "--timeout", "40s", json_output=False)
+    name = home(FIRST)[0]["netdev"]
+    expect(result.code == 0 and name not in (before["netdev"], None), result)
+    expect(f"called {name} now, and was {before['netdev']}" in result.stdout, result)
+    # The kernel may have given it the neighbour's name.
+    rename(before["netdev"], "spare")
+    rename(name, before["netdev"])
+    rename("spare", neighbour)
+    expect(home(FIRST)[0] == before and vmplug("recover").code == 0, home(FIRST))
+
+
 def what_is_assigned_is_drawn_and_watched():
     with Terminal("list", "--watch", rows=24) as watching:
         watching.until("no device.\r\n")
@@ -358,6 +379,7 @@ run_tests([
     two_devices_to_one_guest_take_different_ports,
     the_same_request_key_attaches_once,
     bound_and_released_without_a_guest,
+    a_name_that_somebody_took_meanwhile_is_left_to_them,
     what_is_assigned_is_drawn_and_watched,
     the_prompt_attaches_shows_events_and_undoes_at_control_c,
     detached_but_kept_bound,
