@@ -64,8 +64,8 @@ const char* forms_of(value_kind kind) {
 
 void add_options(CLI::App& command, const verb& row, verb_values& values) {
     for (const auto& argument : row.arguments) {
-        auto* option = command.add_option(argument.name, values.texts[argument.name],
-                                          forms_of(argument.kind));
+        auto* option =
+            command.add_option(argument.name, values.texts[argument.name], forms_of(argument.kind));
         option->required(argument.required)->type_name("");
         option->expected(argument.repeated ? -1 : 1);
         // QMP values are taken as they are: a bracket begins a JSON array and no list of ours.

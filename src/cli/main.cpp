@@ -16,6 +16,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <cerrno>
+#include <clocale>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -90,8 +92,17 @@ private:
             if (aborted) return;
             stop_ = true;
             prompt.interrupt();
-            if (signal == SIGTERM) return prompt.close();
+            if (signal == SIGTERM) prompt.close();
             wait_for_interrupts(prompt);
+        });
+    }
+
+    /// The terminal came back, or changed.
+    void wait_for_terminal(repl& prompt) {
+        terminal_signals_.async_wait([this, &prompt](boost::system::error_code aborted, int) {
+            if (aborted) return;
+            prompt.resume();
+            wait_for_terminal(prompt);
         });
     }
 
@@ -124,13 +135,14 @@ private:
 
     int print() {
         if (result_.streamed) return result_.exit_code;
-        if (parsed_.json) {
-            write_output(compact(result_.value));
-            return result_.exit_code;
-        }
-        write_output(parsed_.asked->render(result_.value, output_style()));
-        print_errors();
-        return result_.exit_code;
+        const bool written =
+            write_output(parsed_.json ? compact(result_.value)
+                                      : parsed_.asked->render(result_.value, output_style()));
+        // A reader that has enough (`| head`) is no failure.
+        const bool lost = !written && errno != EPIPE;
+        if (lost) std::perror("vmplug: the answer could not be written");
+        if (!parsed_.json) print_errors();
+        return lost && result_.exit_code == 0 ? 1 : result_.exit_code;
     }
 
     void print_errors() const {
@@ -153,6 +165,7 @@ private:
     boost::asio::io_context io_{1};
     progress_line progress_{io_.get_executor()};
     boost::asio::signal_set signals_{io_, SIGINT, SIGTERM};
+    boost::asio::signal_set terminal_signals_{io_};
     command_result result_;
     bool stop_ = false;
 };
@@ -199,7 +212,7 @@ verb_call parse_words(std::vector<std::string> words, const std::string& state_d
         return {nullptr, {}, parsed.ended->exit_code, parsed.ended->output, parsed.ended->failure};
     const bool other_journal =
         !parsed.state_directory.empty() && parsed.state_directory != state_directory;
-    if (!parsed.asked->run || other_journal)
+    if (!parsed.asked->run || other_journal || parsed.values.has("--watch"))
         return {nullptr, {}, 2, {}, "vmplug: not within the prompt\n"};
     call.row = parsed.asked;
     call.values = std::move(parsed.values);
@@ -219,7 +232,9 @@ int program::run_repl() {
         options.script = read_all(stdin);
     else
         options.history_file = history_file();
+    std::setlocale(LC_CTYPE, ""); // what is typed has characters of several bytes
     options.parse_verb = [this](std::vector<std::string> words) {
+        if (parsed_.json) words.emplace_back("--json");
         return parse_words(std::move(words), parsed_.state_directory);
     };
     options.begin_command = [this] { stop_ = false; };
@@ -236,10 +251,14 @@ int program::run_repl() {
     int code = 1;
     std::exception_ptr failure;
     wait_for_interrupts(prompt);
+    for (const int each : {SIGCONT, SIGWINCH})
+        terminal_signals_.add(each);
+    wait_for_terminal(prompt);
     boost::asio::co_spawn(io_, prompt.run(), [&](std::exception_ptr thrown, int ended) {
         failure = thrown;
         code = ended;
         signals_.cancel();
+        terminal_signals_.cancel();
     });
     io_.run();
     if (failure) std::rethrow_exception(failure);
@@ -251,6 +270,7 @@ int program::run_repl() {
 int main(int argc, char** argv) {
     // A reader that goes away (`| head`) must not end an operation half-way.
     std::signal(SIGPIPE, SIG_IGN);
+    keep_standard_descriptors();
     try {
         if (const auto code = run_hidden_entry(argc, argv)) return *code;
         auto parsed = parse_command_line(argc, argv);

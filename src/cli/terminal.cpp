@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -71,6 +73,16 @@ bool repeated_text::show(const std::string& text) {
         begin = end + 1;
     }
     return write_output(shown);
+}
+
+bool reader_is_gone() {
+    pollfd watched{STDOUT_FILENO, 0, 0};
+    return ::poll(&watched, 1, 0) > 0 && (watched.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;
+}
+
+void keep_standard_descriptors() {
+    for (const int each : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+        if (::fcntl(each, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) != each) std::abort();
 }
 
 bool write_output(const std::string& text) {

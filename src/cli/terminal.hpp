@@ -20,6 +20,13 @@ private:
     std::size_t rows_ = 0; ///< that the last one takes on the terminal
 };
 
+/// Whether nobody reads stdout any more.
+bool reader_is_gone();
+
+/// Descriptors 0 to 2 that are closed become /dev/null: else the next file that is opened would be
+/// our input or output.
+void keep_standard_descriptors();
+
 /// Writes to stdout. Returns false when the reader is gone (`| head`).
 bool write_output(const std::string& text);
 

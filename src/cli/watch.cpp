@@ -1,5 +1,7 @@
 #include "cli/watch.hpp"
 
+#include "cli/terminal.hpp"
+
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -17,7 +19,7 @@ constexpr milliseconds stop_interval{50}; ///< how often it looks whether it is 
 awaitable<void> pause(const command_context& context) {
     boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
     const auto end = steady_clock::now() + interval;
-    while (steady_clock::now() < end && !context.stop_requested()) {
+    while (steady_clock::now() < end && !context.stop_requested() && !reader_is_gone()) {
         timer.expires_after(stop_interval);
         co_await timer.async_wait(boost::asio::use_awaitable);
     }
@@ -30,7 +32,7 @@ awaitable<command_result> watch(const verb& row, command_context& context, const
     nlohmann::json before;
     command_result last;
     last.streamed = true;
-    while (!context.stop_requested()) {
+    while (!context.stop_requested() && !reader_is_gone()) {
         auto result = co_await row.run(context, values);
         if (result.exit_code != 0) co_return result;
         if (result.value != before && !show(result.value)) break;

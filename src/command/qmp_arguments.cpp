@@ -29,7 +29,26 @@ json* find_place(json& arguments, const std::string& key) {
 
 } // namespace
 
+bool nests_too_deep(std::string_view text) {
+    constexpr int depth_max = 1000;
+    int depth = 0;
+    bool quoted = false;
+    for (std::size_t i = 0; i < text.size() && depth <= depth_max; ++i) {
+        const char c = text[i];
+        if (quoted && c == '\\') ++i;
+        if (c == '"') quoted = !quoted;
+        if (quoted) continue;
+        depth += c == '[' || c == '{' ? 1 : c == ']' || c == '}' ? -1 : 0;
+    }
+    return depth > depth_max;
+}
+
+error too_deep(const std::string& text) {
+    return bad_argument(text, "this nests deeper than QEMU reads");
+}
+
 result<json> type_as_json(const std::string&, const std::string& text) {
+    if (nests_too_deep(text)) return too_deep(text);
     auto value = json::parse(text, nullptr, false);
     if (value.is_discarded()) value = text;
     return {boost::system::in_place_value, std::move(value)};

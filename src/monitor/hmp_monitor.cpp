@@ -49,21 +49,24 @@ error hmp_monitor::connection::end(error why) {
 asio::awaitable<result<std::size_t>>
 hmp_monitor::connection::read_some(steady_clock::time_point until) {
     asio::steady_timer timer(socket.get_executor(), until);
-    bool expired = false;
-    auto on_expiry = [this, &expired](boost::system::error_code aborted) {
-        if (aborted) return;
-        expired = true;
+    // A handler that is queued already may run after this has been given up: it keeps what it
+    // needs.
+    const auto expired = std::make_shared<bool>(false);
+    const auto waiting = std::make_shared<stream_socket*>(&socket);
+    const std::shared_ptr<void> after(nullptr, [waiting](void*) { *waiting = nullptr; });
+    auto on_expiry = [waiting, expired](boost::system::error_code aborted) {
+        if (aborted || !*waiting) return;
+        *expired = true;
         boost::system::error_code ignored;
-        socket.cancel(ignored);
+        (*waiting)->cancel(ignored);
     };
     timer.async_wait(on_expiry);
     auto [failure, size] =
         co_await socket.async_read_some(asio::buffer(buffer), asio::as_tuple(asio::use_awaitable));
     timer.cancel();
-    // The timer's handler may be queued already and refers to this frame.
-    co_await asio::post(socket.get_executor(), asio::use_awaitable);
+    *waiting = nullptr;
     if (!failure) co_return size;
-    if (expired && failure == asio::error::operation_aborted) co_return std::size_t{0};
+    if (*expired && failure == asio::error::operation_aborted) co_return std::size_t{0};
     const bool closed = failure == asio::error::eof;
     co_return error{error_code::connection_lost,
                     address,

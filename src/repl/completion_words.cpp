@@ -44,7 +44,7 @@ awaitable<candidates> argument_names(guest_connection& guest, std::string comman
                                      std::vector<std::string> words, std::string below) {
     candidates names;
     const auto prefix = below.empty() ? std::string() : below + ".";
-    const auto* schema = co_await guest.schema();
+    const auto* schema = co_await guest.known_schema();
     for (const auto& each : schema->members(command, below))
         names.push_back({prefix + each.name + (each.type == "object" ? "." : "="), describe(each)});
     if (command == "device_add" && below.empty()) {
@@ -71,7 +71,7 @@ awaitable<std::vector<std::string>> argument_values(guest_connection& guest, std
     const bool names_device =
         (command == "device_del" && key == "id") || (command == "device_add" && key == "bus");
     if (names_device) co_return co_await guest.device_ids();
-    const auto* schema = co_await guest.schema();
+    const auto* schema = co_await guest.known_schema();
     const auto dot = key.rfind('.');
     const auto below = dot == key.npos ? std::string() : key.substr(0, dot);
     for (const auto& each : schema->members(command, below)) {
@@ -97,7 +97,7 @@ awaitable<candidates> complete_first(guest_connection* guest) {
     for (const auto& row : verbs())
         found.push_back({row.name, row.summary});
     const qmp_schema* schema = nullptr;
-    if (guest) schema = co_await guest->schema();
+    if (guest) schema = co_await guest->known_schema();
     if (schema)
         for (auto& name : schema->commands())
             found.push_back({std::move(name), {}});
@@ -179,8 +179,8 @@ awaitable<candidates> complete_line(const controller& control, guest_connection*
     auto split = split_words(before);
     if (split.has_error()) co_return candidates();
     auto words = std::move(*split);
-    const bool begins_word = before.empty() || before.back() == ' ';
-    if (begins_word) words.emplace_back();
+    const bool begins_word = before.empty() || before.back() == ' ' || before.back() == '\t';
+    if (begins_word || words.empty()) words.emplace_back();
     const bool is_hmp = words.front().starts_with('!') || words.front() == "hmp";
     if (guest && is_hmp && words.back() != "hmp")
         co_return co_await complete_hmp(*guest, std::move(words));

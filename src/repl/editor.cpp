@@ -4,11 +4,17 @@
 #include "repl/history_search.hpp"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <optional>
 
 #include <fcntl.h>
 #include <histedit.h>
@@ -28,6 +34,12 @@ constexpr std::size_t listed_max = 100;
 bool is_hung_up(int descriptor) {
     pollfd watched{descriptor, POLLIN, 0};
     return ::poll(&watched, 1, 0) > 0 && (watched.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+/// libedit counts characters, not bytes.
+int count_characters(const std::string& text) {
+    const auto count = std::mbstowcs(nullptr, text.c_str(), 0);
+    return static_cast<int>(count == static_cast<std::size_t>(-1) ? text.size() : count);
 }
 
 std::size_t screen_width() {
@@ -94,7 +106,9 @@ struct editor::state {
     std::string prompt;
     bool editing = false;
     bool tab_pressed = false;
-    bool ended = false;
+    bool ended = false;    ///< there is no more input
+    bool given_up = false; ///< the line that is being edited
+    asio::cancellation_signal completion;
     std::optional<history_search> search; ///< what is looked for, while it is
     std::string prompt_before_search;
     std::string line_before_search;
@@ -110,6 +124,8 @@ struct editor::state {
     void remember(const std::string& line);
     asio::awaitable<void> offer_candidates();
     asio::awaitable<bool> wait_for_key();
+    void stop_waiting();
+    asio::awaitable<std::optional<std::string>> take_key();
     std::vector<std::string> earlier_lines() const;
     void replace_line(const std::string& text);
     void begin_search();
@@ -201,7 +217,14 @@ void editor::state::remember(const std::string& line) {
 asio::awaitable<void> editor::state::offer_candidates() {
     tab_pressed = false;
     const auto before = before_cursor();
-    auto found = co_await complete(before);
+    std::vector<candidate> found;
+    try {
+        found = co_await asio::co_spawn(
+            input.get_executor(), complete(before),
+            asio::bind_cancellation_slot(completion.slot(), asio::use_awaitable));
+    } catch (const boost::system::system_error&) {
+        co_return; // given up
+    }
     const auto word = last_word(before);
     // What came from a guest must neither move the cursor nor begin another word.
     std::erase_if(found, [&](const candidate& each) {
@@ -223,10 +246,19 @@ asio::awaitable<void> editor::state::offer_candidates() {
     redraw();
 }
 
+/// Returns false when the line or the input ends instead.
 asio::awaitable<bool> editor::state::wait_for_key() {
+    if (ended || given_up) co_return false;
     auto [failure] = co_await input.async_wait(asio::posix::stream_descriptor::wait_read,
                                                asio::as_tuple(asio::use_awaitable));
     co_return !failure;
+}
+
+/// Whatever is waited for ends: a key, or a completion.
+void editor::state::stop_waiting() {
+    boost::system::error_code ignored;
+    input.cancel(ignored);
+    completion.emit(asio::cancellation_type::terminal);
 }
 
 std::vector<std::string> editor::state::earlier_lines() const {
@@ -244,8 +276,8 @@ std::vector<std::string> editor::state::earlier_lines() const {
 
 void editor::state::replace_line(const std::string& text) {
     const auto* line = el_line(edited);
-    el_cursor(edited, static_cast<int>(line->lastchar - line->cursor));
-    el_deletestr(edited, static_cast<int>(line->lastchar - line->buffer));
+    el_cursor(edited, count_characters({line->cursor, line->lastchar}));
+    el_deletestr(edited, count_characters({line->buffer, line->lastchar}));
     if (!text.empty()) el_insertstr(edited, text.c_str());
 }
 
@@ -268,7 +300,9 @@ void editor::state::end_search(const std::string& line) {
 /// The next key belongs to the search.
 void editor::state::search_on() {
     char key = 0;
-    if (::read(STDIN_FILENO, &key, 1) != 1) return;
+    const auto size = ::read(STDIN_FILENO, &key, 1);
+    ended = size == 0 || (size < 0 && errno != EINTR && errno != EAGAIN);
+    if (size != 1) return;
     const auto found = search->take(key);
     const auto match = search->match().empty() ? line_before_search : search->match();
     if (found == history_search::progress::given_up) return end_search(line_before_search);
@@ -295,30 +329,37 @@ editor::~editor() {
     state_->start(false);
 }
 
-asio::awaitable<std::optional<std::string>> editor::read_line(std::string prompt) {
+/// Lets libedit, or the search, have the next key. Returns the line when that was its end.
+asio::awaitable<std::optional<std::string>> editor::state::take_key() {
+    if (search) search_on();
+    if (search) co_return std::nullopt;
+    int count = 0;
+    const char* text = el_gets(edited, &count);
+    // For an empty line libedit returns what it returns at the end of the input.
+    if (!text && is_hung_up(STDIN_FILENO)) ended = true;
+    if (tab_pressed) {
+        co_await offer_candidates();
+        co_return std::nullopt;
+    }
+    if (count <= 0 || !text || text[count - 1] != '\n') co_return std::nullopt;
+    co_return std::string(text, static_cast<std::size_t>(count) - 1);
+}
+
+asio::awaitable<editor::read_result> editor::read_line(std::string prompt) {
     auto& s = *state_;
     s.prompt = std::move(prompt);
+    s.given_up = false;
     s.start(true);
-    for (;;) {
-        if (!co_await s.wait_for_key()) break;
-        if (s.search) s.search_on();
-        if (s.search) continue;
-        int count = 0;
-        const char* text = el_gets(s.edited, &count);
-        // For an empty line libedit returns what it returns at the end of the input.
-        if (s.ended || (!text && is_hung_up(STDIN_FILENO))) break;
-        if (s.tab_pressed) {
-            co_await s.offer_candidates();
-            continue;
-        }
-        if (count <= 0 || text[count - 1] != '\n') continue;
-        std::string line(text, static_cast<std::size_t>(count) - 1);
+    while (co_await s.wait_for_key()) {
+        auto line = co_await s.take_key();
+        if (!line || s.ended) continue;
         s.start(false);
-        s.remember(line);
-        co_return line;
+        s.remember(*line);
+        co_return read_result{read_result::ending::entered, std::move(*line)};
     }
     s.start(false);
-    co_return std::nullopt;
+    const bool open = s.given_up && !s.ended;
+    co_return read_result{open ? read_result::ending::given_up : read_result::ending::closed, {}};
 }
 
 void editor::print_above(const std::string& text) {
@@ -326,19 +367,31 @@ void editor::print_above(const std::string& text) {
 }
 
 void editor::close() {
-    boost::system::error_code ignored;
-    state_->input.cancel(ignored);
+    state_->ended = true;
+    state_->stop_waiting();
 }
 
 void editor::interrupt() {
     auto& s = *state_;
     if (!s.editing) return;
     std::fputs("^C\n", stdout);
-    if (s.search) s.prompt = s.prompt_before_search;
     s.search.reset();
     el_reset(s.edited);
+    s.given_up = true;
+    s.stop_waiting();
+}
+
+void editor::resume() {
+    auto& s = *state_;
+    el_resize(s.edited);
+    if (!s.editing) return;
+    const auto* line = el_line(s.edited);
+    const std::string written(line->buffer, line->lastchar);
     s.start(false);
-    s.start(true);
+    s.start(true); // with an empty line
+    s.erase();
+    s.replace_line(written);
+    s.redraw();
 }
 
 } // namespace vmplug

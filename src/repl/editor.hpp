@@ -7,7 +7,6 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,18 +27,25 @@ public:
     editor(boost::asio::any_io_executor executor, std::string history_file, completer complete);
     ~editor();
 
-    /// A line without its line end; nothing at the end of the input.
-    boost::asio::awaitable<std::optional<std::string>> read_line(std::string prompt);
+    struct read_result {
+        enum class ending { entered, given_up, closed };
+        ending how;
+        std::string line; ///< without its line end
+    };
+    boost::asio::awaitable<read_result> read_line(std::string prompt);
 
     /// Shows text above the line that is being written, which stays as it is. It has to be safe for
     /// a terminal and end with a line break.
     void print_above(const std::string& text);
 
-    /// Ctrl-C: the line is given up.
+    /// Ctrl-C: the line is given up, with what is being completed.
     void interrupt();
 
     /// The input ends.
     void close();
+
+    /// The terminal is ours again after Ctrl-Z, or has another size.
+    void resume();
 
 private:
     struct state;

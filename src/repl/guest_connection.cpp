@@ -59,6 +59,10 @@ awaitable<result<monitor*>> guest_connection::open() {
     if (connected.has_error()) co_return connected.error();
     if (closed_) co_return closed();
     monitor_ = std::move(*connected);
+    // It may be another QEMU.
+    schema_.reset();
+    models_.clear();
+    model_names_.clear();
     co_return monitor_.get();
 }
 
@@ -80,9 +84,21 @@ awaitable<json> guest_connection::ask(std::string command, std::string arguments
     co_return reply.has_value() ? *reply : json();
 }
 
-awaitable<const qmp_schema*> guest_connection::schema() {
-    if (!schema_) schema_ = std::make_unique<qmp_schema>(co_await ask("query-qmp-schema", ""));
+awaitable<result<const qmp_schema*>> guest_connection::schema() {
+    const auto opened = co_await open();
+    if (opened.has_error()) co_return opened.error();
+    if (schema_) co_return schema_.get();
+    const auto reply = co_await (*opened)->call("query-qmp-schema", "", fetch_deadline);
+    const bool has_none = reply.has_error() && reply.error().code == error_code::command_failed;
+    if (reply.has_error() && !has_none) co_return reply.error();
+    schema_ = std::make_unique<qmp_schema>(has_none ? json() : *reply);
     co_return schema_.get();
+}
+
+awaitable<const qmp_schema*> guest_connection::known_schema() {
+    static const qmp_schema none;
+    const auto found = co_await schema();
+    co_return found.has_value() ? *found : &none;
 }
 
 awaitable<const device_model*> guest_connection::model(std::string type) {

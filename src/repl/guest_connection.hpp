@@ -33,8 +33,11 @@ public:
     /// Who waits for events ends; nobody connects any more.
     void close();
 
-    /// Empty for a QEMU before 2.5.
-    boost::asio::awaitable<const qmp_schema*> schema();
+    /// Empty for a QEMU before 2.5. Errors: why it cannot be asked now.
+    boost::asio::awaitable<result<const qmp_schema*>> schema();
+
+    /// The same, empty also when it cannot be asked: for what does without.
+    boost::asio::awaitable<const qmp_schema*> known_schema();
 
     /// A device model's properties; nullptr when QEMU does not tell.
     boost::asio::awaitable<const device_model*> model(std::string type);

@@ -1,5 +1,7 @@
 #include "repl/qmp_schema.hpp"
 
+#include "command/qmp_arguments.hpp"
+
 #include <algorithm>
 #include <array>
 
@@ -124,6 +126,7 @@ std::vector<qmp_schema::member> qmp_schema::members(const std::string& command,
 
 result<json> qmp_schema::type_value(const std::string& command, const std::string& key,
                                     const std::string& text) const {
+    if (nests_too_deep(text)) return too_deep(text);
     const auto dot = key.rfind('.');
     const auto below = dot == key.npos ? std::string() : key.substr(0, dot);
     const auto name = dot == key.npos ? key : key.substr(dot + 1);

@@ -130,8 +130,7 @@ awaitable<void> repl::state::show_events(std::string name) {
             co_await pause.async_wait(asio::use_awaitable);
             continue;
         }
-        if (std::exchange(lost, false))
-            out.print(escape_for_terminal(name) + ": connected again\n");
+        if (std::exchange(lost, false)) out.guest_is(name, "connected again");
         auto events = (*opened)->subscribe();
         for (;;) {
             const auto event = co_await events.next(event_interval);
@@ -141,7 +140,7 @@ awaitable<void> repl::state::show_events(std::string name) {
         }
         if (finished || !guests.contains(name)) co_return;
         lost = true;
-        out.print(escape_for_terminal(name) + ": the monitor is gone; waiting for it\n");
+        out.guest_is(name, "the monitor is gone; waiting for it");
     }
 }
 
@@ -149,13 +148,10 @@ awaitable<int> repl::state::help(std::vector<std::string> words) {
     if (words.size() > 1) {
         auto* open = guest();
         std::string text;
-        const qmp_schema* schema = nullptr;
-        if (open) schema = co_await open->schema();
-        if (schema) text = schema->describe(words[1]);
+        if (open) text = (co_await open->known_schema())->describe(words[1]);
         if (!text.empty()) co_return out.show({{"help", text}}, escape_lines(text), 0);
         const auto call = options.parse_verb({words[1], "--help"});
-        out.print(call.output + call.failure);
-        co_return call.exit_code;
+        co_return out.ended(call.exit_code, call.output, call.failure);
     }
     std::string text = "use VM         open a guest, and mean it from now on\n"
                        "close          close it\n"
@@ -186,11 +182,7 @@ awaitable<int> repl::state::run_own(std::vector<std::string> words) {
 awaitable<int> repl::state::run_verb(std::vector<std::string> words) {
     words = with_guest(std::move(words), current);
     const auto call = options.parse_verb(std::move(words));
-    if (!call.row) {
-        out.print(call.output);
-        std::fputs(call.failure.c_str(), stderr);
-        co_return call.exit_code;
-    }
+    if (!call.row) co_return out.ended(call.exit_code, call.output, call.failure);
     // An operation is asked to stop and undoes what it did: it must not be cut off in a step.
     if (call.row->on_interrupt != interruption::ends_at_once)
         co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
@@ -206,14 +198,15 @@ awaitable<int> repl::state::run_verb(std::vector<std::string> words) {
 
 awaitable<result<json>> repl::state::type_argument(std::string command, std::string driver,
                                                    std::string key, std::string text) {
-    const auto* schema = co_await guest()->schema();
+    const auto schema = co_await guest()->schema();
+    if (schema.has_error()) co_return schema.error();
     const auto* model = co_await guest()->model(std::move(driver));
     const auto* property = model ? model->find(key) : nullptr;
     if (property && property->type == "bool" && (text == "on" || text == "off"))
         co_return result<json>{boost::system::in_place_value, text == "on"};
     if (property && (property->type == "str" || property->type == "string"))
         co_return result<json>{boost::system::in_place_value, text};
-    co_return schema->type_value(command, key, text);
+    co_return (*schema)->type_value(command, key, text);
 }
 
 awaitable<int> repl::state::run_qmp(std::vector<std::string> words) {
@@ -253,6 +246,7 @@ awaitable<int> repl::state::call(std::string command, json arguments) {
 
 /// A QMP command, or a line of a transcript: its inputs are run again, the rest is passed over.
 awaitable<int> repl::state::run_json(std::string text) {
+    if (nests_too_deep(text)) co_return out.fail(too_deep(text));
     const auto value = json::parse(text, nullptr, false);
     if (value.is_object() && value.contains("time_us")) {
         const auto input = text_at(value, "input");
@@ -344,12 +338,16 @@ awaitable<int> repl::state::run_interactive() {
     std::string text;
     while (!finished) {
         auto shown = text.empty() ? prompt() : std::string("... ");
-        const auto line = co_await terminal->read_line(std::move(shown));
-        if (!line) {
+        const auto read = co_await terminal->read_line(std::move(shown));
+        if (read.how == editor::read_result::ending::closed) {
             out.print("\n");
             break;
         }
-        text += *line;
+        if (read.how == editor::read_result::ending::given_up) {
+            text.clear();
+            continue;
+        }
+        text += read.line;
         if (is_open_json(text)) {
             text += "\n";
             continue;
@@ -391,7 +389,7 @@ awaitable<int> repl::run() {
 }
 
 void repl::interrupt() {
-    if (state_->undoes) state_->out.print("stopping: what was done is undone first\n");
+    if (state_->undoes) state_->out.remark("stopping: what was done is undone first");
     if (state_->running)
         state_->cancel.emit(asio::cancellation_type::terminal);
     else if (state_->terminal)
@@ -403,6 +401,10 @@ std::unique_ptr<monitor> repl::open_monitor(const std::string& address) const {
         if (auto* connection = open->connection(); connection && connection->address() == address)
             return connection->share();
     return nullptr;
+}
+
+void repl::resume() {
+    if (state_->terminal) state_->terminal->resume();
 }
 
 void repl::close() {

@@ -51,6 +51,9 @@ public:
     /// The connection that it has to a monitor, to be shared with a verb; nullptr when it has none.
     std::unique_ptr<monitor> open_monitor(const std::string& address) const;
 
+    /// After Ctrl-Z, and when the terminal has another size.
+    void resume();
+
     /// Ends it as soon as what runs has ended.
     void close();
 

@@ -38,6 +38,24 @@ int repl_output::show_json(const json& value, const json& shown) {
     return show(value, paint_json(style_, text), 0);
 }
 
+int repl_output::ended(int code, const std::string& output, const std::string& failure) {
+    if (code == 0) return show({{"outcome", "done"}, {"help", output}}, output, code);
+    // The command line has made an object for programs.
+    if (json_) print(output);
+    if (!json_) complain_text(failure);
+    record_.write("output", {{"outcome", "usage"}, {"text", failure}});
+    return code;
+}
+
+void repl_output::guest_is(const std::string& guest, const std::string& what) {
+    const json value{{"guest", guest}, {"monitor", what}};
+    print(json_ ? compact(value) : escape_for_terminal(guest) + ": " + what + "\n");
+}
+
+void repl_output::remark(const std::string& text) {
+    if (!json_) print(text + "\n");
+}
+
 int repl_output::fail(const error& failure) {
     const auto result = failed(failure);
     record_.write("output", result.value);
@@ -49,8 +67,11 @@ int repl_output::fail(const error& failure) {
 }
 
 void repl_output::complain(const json& failure) {
+    complain_text(render_error(failure, error_style_));
+}
+
+void repl_output::complain_text(const std::string& text) {
     before_();
-    const auto text = render_error(failure, error_style_);
     if (terminal_)
         terminal_->print_above(text);
     else

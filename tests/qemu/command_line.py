@@ -276,6 +276,16 @@ def a_damaged_journal_is_named_and_kept():
 def a_reader_that_leaves_does_no_harm():
     run = subprocess.run(f"{VMPLUG} explain | head -1", shell=True, capture_output=True, text=True)
     expect(run.returncode == 0 and run.stdout.startswith("CODE") and not run.stderr, run)
+    run = subprocess.run(f"{VMPLUG} list --watch --state-dir {work.name}/empty | head -1", shell=True,
+                         capture_output=True, text=True, timeout=10)
+    expect(run.stdout and not run.stderr, run)
+
+
+def an_answer_that_cannot_be_written_is_a_failure():
+    run = subprocess.run(f"{VMPLUG} explain > /dev/full", shell=True, capture_output=True, text=True)
+    expect(run.returncode == 1 and "No space left" in run.stderr, run)
+    run = subprocess.run(f"{VMPLUG} repl <&-", shell=True, capture_output=True, text=True)
+    expect(run.returncode == 0 and not run.stdout and not run.stderr, run)
 
 
 def nothing_unfinished_is_said():

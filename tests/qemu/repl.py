@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
@@ -148,6 +149,62 @@ def control_c_gives_up_a_line_and_a_command_but_not_the_prompt():
         terminal.command("query-name", '"name": "alpha"')
 
 
+def a_completion_can_be_given_up():
+    with Qemu("alpha") as qemu, Terminal("repl", "alpha") as terminal:
+        terminal.command("query-name", '"name": "alpha"')
+        terminal.until("alpha> ")
+        qemu.process.send_signal(signal.SIGSTOP)
+        terminal.type("que\t")
+        time.sleep(0.3)
+        terminal.type("\x03")
+        terminal.until("alpha> ", 2)
+        qemu.process.send_signal(signal.SIGCONT)
+        # What could not be asked then is asked now: 5 is a name here.
+        terminal.command("device_del id=5", "Device '5' not found")
+        terminal.until("alpha> ")
+        terminal.type("\x16\t\t")
+        terminal.type("\x15query-versi\t")
+        terminal.screen_shows("alpha> query-version")
+    with Qemu("alpha") as qemu, Terminal("repl", "alpha") as terminal:
+        terminal.command("query-name", '"name": "alpha"')
+        terminal.until("alpha> ")
+        qemu.process.send_signal(signal.SIGSTOP)
+        terminal.type("que\t")
+        time.sleep(0.3)
+        os.kill(terminal.pid, signal.SIGTERM)
+        expect(terminal.end(3) == 0, "SIGTERM")
+
+
+def a_terminal_that_comes_and_goes():
+    with Terminal("repl") as terminal:
+        terminal.until("vmplug> ")
+        terminal.type("half")
+        terminal.until("half")
+        os.kill(terminal.pid, signal.SIGSTOP)
+        attributes = termios.tcgetattr(terminal.file)
+        attributes[3] |= termios.ICANON | termios.ECHO # as a shell leaves it
+        termios.tcsetattr(terminal.file, termios.TCSANOW, attributes)
+        os.kill(terminal.pid, signal.SIGCONT)
+        terminal.until("vmplug> half")
+        expect(not termios.tcgetattr(terminal.file)[3] & termios.ICANON, "the terminal is not the prompt's again")
+    with Terminal("repl", ignored=[signal.SIGHUP]) as terminal:
+        terminal.until("vmplug> ")
+        terminal.type("\x12")
+        terminal.until("(search)")
+        os.close(terminal.file)
+        wait_until(lambda: os.waitpid(terminal.pid, os.WNOHANG)[0], 5, "ended when its terminal went away")
+
+
+def characters_of_several_bytes_are_written():
+    with Qemu("gäst"), Terminal("repl", XDG_STATE_HOME=work.name + "/wide") as terminal:
+        terminal.until("vmplug> ")
+        terminal.command("use gäst", "gäst> ")
+        terminal.type("\x12gä")
+        terminal.screen_shows("(search 'gä'): use gäst")
+        terminal.type("s")
+        terminal.screen_shows("(search 'gäs'): use gäst")
+
+
 def several_guests_are_open_at_once():
     with Qemu("alpha"), Qemu("beta") as beta, Terminal("repl", "alpha") as terminal:
         terminal.until("alpha> ")
@@ -271,6 +328,10 @@ def json_may_have_several_lines():
         terminal.until("alpha> ")
         terminal.type('{"execute": "qom-get",\r')
         terminal.until("... ")
+        terminal.type("\x03")
+        terminal.until("alpha> ")
+        terminal.type('{"execute": "qom-get",\r')
+        terminal.until("... ")
         terminal.type('"arguments": {"path": "/machine", "property": "type"}}\r')
         terminal.until("pc-q35")
 
@@ -284,6 +345,13 @@ def a_script_stops_at_the_first_failure():
         expect(result.returncode == 0 and '"alpha"' in result.stdout and "NAME" in result.stdout, result)
         result = script("nobody", "-c", "query-name")
         expect(result.returncode == 3, result)
+        for line in ("attach --help", "help attach", "attach --nonsense", "query-name", "use nobody"):
+            said = script("alpha", "--json", "-c", line).stdout
+            expect(said.count("\n") == 1 and isinstance(json.loads(said), dict), (line, said))
+        for deep in ('query-name a=' + "[" * 2000 + "]" * 2000, '{"execute": "query-name", "arguments": {"a": '
+                     + "[" * 300000 + "]" * 300000 + "}}"):
+            result = script("alpha", text=deep)
+            expect(result.returncode == 3 and "deeper than QEMU reads" in result.stderr, result.returncode)
         result = script("alpha", "-c", 'device_add driver="e1000e')
         expect(result.returncode == 3 and "open" in result.stderr, result)
 
@@ -344,6 +412,9 @@ run_tests([
     names_are_completed,
     an_event_leaves_the_line_that_is_written_intact,
     control_c_gives_up_a_line_and_a_command_but_not_the_prompt,
+    a_completion_can_be_given_up,
+    a_terminal_that_comes_and_goes,
+    characters_of_several_bytes_are_written,
     several_guests_are_open_at_once,
     a_monitor_that_goes_away_and_comes_back,
     history_is_kept_and_searched,

@@ -43,11 +43,13 @@ def last_line(output):
 class Terminal:
     """vmplug on a pseudo-terminal."""
 
-    def __init__(self, *arguments, rows=50, **environment):
+    def __init__(self, *arguments, rows=50, ignored=(), **environment):
         self.begin = time.monotonic()
         self.pid, self.file = pty.fork()
         if self.pid == 0:
             termios.tcsetwinsize(0, (rows, 80))
+            for each in ignored:
+                signal.signal(each, signal.SIG_IGN)
             os.execve(VMPLUG, ["vmplug", *arguments], os.environ | environment)
         self.seen = ""
         self.all = ""

@@ -194,6 +194,10 @@ std::vector<std::string> set_binding_kind::manual_undo(const fields& arguments,
     if (!field(prior, "driver").empty())
         commands.push_back("echo " + device + " > /sys/bus/pci/drivers/" + field(prior, "driver") +
                            "/bind");
+    if (const auto& ids = field(arguments, "new_id"); !ids.empty())
+        commands.insert(commands.begin(), "echo '" + ids + "' > " +
+                                              driver_path(field(arguments, "driver")) +
+                                              "/remove_id");
     if (!field(prior, "netdev").empty())
         commands.push_back("ip link set dev \"$(ls " + device_path(device) + "/net)\" name " +
                            field(prior, "netdev"));
