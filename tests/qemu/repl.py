@@ -299,8 +299,7 @@ def a_long_reply_goes_to_the_pager():
     with Qemu("alpha") as qemu, Terminal("repl", "alpha", rows=12) as terminal:
         terminal.until("alpha> ")
         terminal.type("query-commands\r")
-        terminal.until("[")
-        time.sleep(0.3) # less draws a screen and waits
+        terminal.until(":\x1b[K") # less has drawn a screen and waits
         with Qmp(qemu.path + ".other") as other:
             other.call("cont")
         terminal.type("!id\r")
