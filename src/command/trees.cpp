@@ -33,7 +33,7 @@ public:
             if (upstream.empty()) buses_.push_back(address.substr(0, address.rfind(':')));
             ++members[text_at(each, "iommu_group")];
         }
-        buses_.erase(std::ranges::unique(buses_).begin(), buses_.end());
+        buses_.erase(std::unique(buses_.begin(), buses_.end()), buses_.end());
         for (const auto& [group, count] : members)
             if (count > 1 && !group.empty()) shared_.push_back(group);
     }

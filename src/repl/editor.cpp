@@ -233,8 +233,8 @@ asio::awaitable<void> editor::state::offer_candidates() {
         });
     });
     std::ranges::sort(found, {}, &candidate::text);
-    const auto same = std::ranges::unique(found, {}, &candidate::text);
-    found.erase(same.begin(), same.end());
+    const auto same = [](const candidate& a, const candidate& b) { return a.text == b.text; };
+    found.erase(std::unique(found.begin(), found.end(), same), found.end());
     if (found.empty() || before != before_cursor()) co_return;
     const auto common = common_beginning(found);
     const bool lists = found.size() > 1 && common.size() == word.size();

@@ -56,8 +56,8 @@ def text(*arguments, **options):
 
 
 def guests_are_found_with_their_monitors_and_holders():
-    with Qemu("alpha") as qemu, Qmp(qemu.socket()):
-        found = next(each for each in vmplug("vms").json["guests"] if each["name"] == "alpha")
+    with Qemu("clotho") as qemu, Qmp(qemu.socket()):
+        found = next(each for each in vmplug("vms").json["guests"] if each["name"] == "clotho")
         expect(found["pid"] == qemu.process.pid and found["state"] == "prelaunch", found)
         expect(found["monitors"][0]["held_by"]["pid"] == os.getpid(), found)
         expect(found["monitors"][1]["held_by"] is None, found)
@@ -65,35 +65,40 @@ def guests_are_found_with_their_monitors_and_holders():
 
 
 def ports_show_what_is_where():
-    with Qemu("beta") as qemu:
-        expect(vmplug("qmp", "beta", "device_add", "driver=e1000e", "id=nic", "bus=rp0").code == 0, "add")
+    with Qemu("lachesis") as qemu:
+        expect(vmplug("qmp", "lachesis", "device_add", "driver=e1000e", "id=nic", "bus=rp0").code == 0, "add")
         ports = {each["bus"]: each for each in vmplug("ports", qemu.socket()).json["ports"]}
         expect(ports["rp0"]["occupants"] == ["nic"] and not ports["rp0"]["free"], ports)
         expect(not ports["pcie.0"]["takes_hot_add"], ports)
 
 
 def ports_are_drawn():
-    with Qemu("beta"):
-        expect(vmplug("qmp", "beta", "device_add", "driver=e1000e", "id=nic", "bus=rp0").code == 0, "add")
-        drawn = text("ports", "beta", "--tree", env=os.environ | {"LC_ALL": "C.UTF-8"}).stdout
+    with Qemu("lachesis"):
+        expect(vmplug("qmp", "lachesis", "device_add", "driver=e1000e", "id=nic", "bus=rp0").code == 0, "add")
+        drawn = text("ports", "lachesis", "--tree", env=os.environ | {"LC_ALL": "C.UTF-8"}).stdout
         expect("└─ rp0  pcie-root-port\n" in drawn and "   └─ nic  e1000e\n" in drawn, drawn)
-        drawn = text("ports", "beta", "--tree", env=os.environ | {"LC_ALL": "C"}).stdout
+        drawn = text("ports", "lachesis", "--tree", env=os.environ | {"LC_ALL": "C"}).stdout
         expect(drawn.isascii() and "`- nic  e1000e" in drawn, drawn)
 
 
 def what_is_watched_is_shown_when_it_changes():
-    with Qemu("beta") as qemu:
-        run = subprocess.Popen([VMPLUG, "events", "qmp:" + qemu.socket(), "--watch", "--json"],
-                               stdout=subprocess.PIPE, text=True)
-        wait_until(lambda: vmplug("vms").json["guests"][0]["monitors"][0]["held_by"], 10, "connected")
-        for command, event in (("cont", "RESUME"), ("stop", "STOP")):
-            with Qmp(qemu.socket("other")) as qmp:
-                qmp.call(command)
-            expect(json.loads(run.stdout.readline())["event"] == event, command)
-        qemu.restart()
-        for wanted in ("gone", "connected"):
-            expect(json.loads(run.stdout.readline())["monitor"] == wanted, wanted)
-        run.send_signal(signal.SIGINT)
+    def is_held():
+        guest = next(each for each in vmplug("vms").json["guests"] if each["pid"] == qemu.process.pid)
+        return guest["monitors"][0]["held_by"]
+
+    with Qemu("lachesis") as qemu, subprocess.Popen([VMPLUG, "events", "qmp:" + qemu.socket(), "--watch", "--json"],
+                                                    stdout=subprocess.PIPE, text=True) as run:
+        try:
+            wait_until(is_held, 10, "connected")
+            for command, event in (("cont", "RESUME"), ("stop", "STOP")):
+                with Qmp(qemu.socket("other")) as qmp:
+                    qmp.call(command)
+                expect(json.loads(run.stdout.readline())["event"] == event, command)
+            qemu.restart()
+            for wanted in ("gone", "connected"):
+                expect(json.loads(run.stdout.readline())["monitor"] == wanted, wanted)
+        finally:
+            run.send_signal(signal.SIGINT)
         expect(run.wait(5) == 0, "Ctrl-C")
     state = ["--state-dir", work.name + "/watched"]
     run = subprocess.Popen([VMPLUG, "list", "--watch", "--json", *state], stdout=subprocess.PIPE, text=True)
@@ -160,17 +165,17 @@ def candidates(*words):
 
 
 def completion_knows_guests_sockets_and_free_ports():
-    with Qemu("alpha") as qemu, Qemu("beta"), Qemu("twin") as one, Qemu("twin") as two:
+    with Qemu("clotho") as qemu, Qemu("lachesis"), Qemu("twin") as one, Qemu("twin") as two:
         guests = candidates("ports", "")
-        expect({"alpha", "beta", str(one.process.pid), str(two.process.pid)} <= set(guests), guests)
+        expect({"clotho", "lachesis", str(one.process.pid), str(two.process.pid)} <= set(guests), guests)
         expect("twin" not in guests, guests)
-        expect(str(qemu.process.pid) in guests["alpha"], guests)
+        expect(str(qemu.process.pid) in guests["clotho"], guests)
         expect(set(candidates("ports", qemu.path)) == {qemu.socket(), qemu.socket("other")}, "paths")
         expect(set(candidates("check", "--vm", "qmp:" + qemu.path)) ==
                {"qmp:" + qemu.socket(), "qmp:" + qemu.socket("other")}, "with a protocol")
-        expect(set(candidates("attach", "alpha", "x", "--port", "")) == {"rp0"}, "a free port")
-        vmplug("qmp", "alpha", "device_add", "driver=e1000e", "id=nic", "bus=rp0")
-        expect(not candidates("attach", "alpha", "x", "--port", ""), "it is occupied")
+        expect(set(candidates("attach", "clotho", "x", "--port", "")) == {"rp0"}, "a free port")
+        vmplug("qmp", "clotho", "device_add", "driver=e1000e", "id=nic", "bus=rp0")
+        expect(not candidates("attach", "clotho", "x", "--port", ""), "it is occupied")
 
 
 def completion_drops_what_a_hostile_guest_is_called():
@@ -194,12 +199,12 @@ def fall_silent(listener):
 
 def completion_waits_for_no_guest():
     path = work.name + "/silent"
-    with Qemu("alpha") as qemu, socket.socket(socket.AF_UNIX) as listener:
+    with Qemu("clotho") as qemu, socket.socket(socket.AF_UNIX) as listener:
         qemu.process.send_signal(signal.SIGSTOP)
         listener.bind(path)
         listener.listen()
         threading.Thread(target=fall_silent, args=[listener], daemon=True).start()
-        for guest in ("alpha", path):
+        for guest in ("clotho", path):
             begin = time.monotonic()
             expect(not candidates("attach", guest, "x", "--port", ""), "nobody answered")
             expect(time.monotonic() - begin < 1.5, f"{guest}: it took too long")
