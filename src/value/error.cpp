@@ -36,8 +36,14 @@ constexpr std::array catalogue{
                 "Detach it there first; `vmplug list` shows who has it."},
     error_entry{device_busy, "device_busy", "Another vmplug operation is working on this device.",
                 "Wait until it ends; `vmplug operations` shows it."},
+    error_entry{device_in_use, "device_in_use",
+                "A process has the device open, through a node in /dev or its files in sysfs.",
+                "End that use first; the text names the process."},
+    error_entry{device_unclear, "device_unclear",
+                "Whether the device is in use could not be found out, so it counts as in use.",
+                "Put right what the text names; repeat with --force only if you know better."},
     error_entry{device_dead, "device_dead",
-                "The device's configuration space reads 0xffff: it does not answer any more.",
+                "The device's configuration space reads as ones: it does not answer any more.",
                 "Remove and rescan it, or restart the host; it is not given to a host driver."},
     error_entry{group_not_viable, "group_not_viable",
                 "A neighbour in the device's IOMMU group is still on a host driver. The group is "
@@ -64,6 +70,12 @@ constexpr std::array catalogue{
                 "`dmesg` says why the driver's probe refused it."},
     error_entry{node_missing, "node_missing", "/dev/vfio has no node for the device's group.",
                 "Check that udev runs and that /dev/vfio is the host's."},
+    error_entry{
+        node_unreachable, "node_unreachable",
+        "The guest's QEMU could not open the device's VFIO node: it sees another /dev, or "
+        "its user or its device cgroup may not.",
+        "`vmplug bind` the device, let that QEMU reach /dev/vfio/GROUP, and repeat. A guest "
+        "of a manager (libvirt, Incus) gets its devices through that manager."},
     error_entry{host_stuck, "host_stuck",
                 "A write to sysfs did not come back: the kernel waits for a user of the device.",
                 "End the process that is named as the holder, then run `vmplug recover`."},
@@ -73,15 +85,30 @@ constexpr std::array catalogue{
                 "`vmplug vms` lists the guests of this host."},
     error_entry{vm_ambiguous, "vm_ambiguous", "More than one running QEMU has that name.",
                 "Name the guest by its pid or by its monitor's socket."},
+    error_entry{vm_unproven, "vm_unproven",
+                "It could not be shown that the process that was named is the one that answers at "
+                "the monitor.",
+                "`vmplug vms` shows each guest's process and monitors; name the guest by its pid."},
+    error_entry{vm_foreign, "vm_foreign",
+                "The guest's process belongs to another user than expected, so that anybody could "
+                "have started it under this name.",
+                "If it is the one that is meant, repeat with --uid and the user that is named, or "
+                "name the guest by its pid."},
     error_entry{no_monitor, "no_monitor", "That QEMU was started without a usable monitor.",
                 "Start it with -qmp unix:/run/NAME.qmp,server=on,wait=off."},
     error_entry{monitor_gone, "monitor_gone", "Nobody listens at the monitor's address.",
                 "The QEMU has ended, or the path is wrong; `vmplug vms` shows what runs."},
-    error_entry{monitor_busy, "monitor_busy",
-                "Another client holds the monitor: QEMU serves one client at a time.",
-                "End that client, or give the guest a second -qmp socket for vmplug."},
+    error_entry{
+        monitor_busy, "monitor_busy",
+        "Another client holds the monitor: QEMU serves one client at a time.",
+        "Wait until that client lets go. If it is the guest's manager (libvirt, Incus), leave it "
+        "alone and attach through it."},
     error_entry{monitor_silent, "monitor_silent", "The monitor accepted but did not answer.",
                 "Another client may hold it, or QEMU's main loop hangs; `vmplug vms` shows who."},
+    error_entry{monitor_unusable, "monitor_unusable",
+                "The QEMU has a monitor of a kind that vmplug does not speak, or one that its "
+                "manager is to connect to first.",
+                "Start it with -qmp unix:/run/NAME.qmp,server=on,wait=off."},
     error_entry{protocol_violation, "protocol_violation",
                 "The peer sent something that is not the monitor protocol.",
                 "Check that the address is a QMP (or HMP) monitor."},
@@ -118,6 +145,11 @@ constexpr std::array catalogue{
                 "The guest asked for the removal of the device directly after it was added, as a "
                 "guest does that is still booting.",
                 "Repeat when the guest has booted."},
+    error_entry{guest_iommu, "guest_iommu",
+                "The guest has an emulated IOMMU, and QEMU can give it no such device: the IOMMU "
+                "has to tell VFIO of its mappings, and a host's group cannot be in two of its "
+                "domains.",
+                "Start the guest with -device intel-iommu,caching-mode=on, or without an IOMMU."},
     error_entry{
         unplug_pending, "unplug_pending",
         "The guest was asked to release the device and has not done it yet. A guest that is "
