@@ -21,15 +21,20 @@ struct pci_function {
     std::uint32_t class_code = 0; ///< 24 bits, e.g. 0x020000
     std::string driver;           ///< empty: none
     std::optional<int> iommu_group;
-    std::vector<std::string> netdevs;
-    std::vector<std::string> block_devices;        ///< e.g. "nvme0n1", below this function
+    bool no_iommu = false;            ///< its group is VFIO's no-IOMMU mode: nothing isolates it
+    bool is_bridge_type = false;      ///< its header is of type 1 or 2 (PCI-to-PCI, CardBus)
+    std::vector<std::string> netdevs; ///< below it, however deep, in our namespace
+    std::vector<std::string> alternative_names;    ///< of those netdevs
+    std::vector<std::string> block_devices;        ///< disks below it, e.g. "nvme0n1"
     std::optional<host_address> physical_function; ///< of a VF
     std::vector<host_address> virtual_functions;   ///< of a PF, those that exist
     std::vector<host_address> upstream;            ///< the bridges above it, the root port first
     bool console_display = false;                  ///< the firmware's display adapter
     bool has_driver_override = true;               ///< the kernel can bind it alone (Linux 3.16)
 
-    bool is_bridge() const { return class_code >> 16 == 0x06; }
+    /// As VFIO decides it, which takes functions of header type 0 alone. The class says less: an
+    /// NVSwitch and a non-transparent bridge are of class 06 and can be assigned.
+    bool is_bridge() const { return is_bridge_type; }
     bool is_display() const { return class_code >> 16 == 0x03; }
 };
 
@@ -43,7 +48,9 @@ struct function_abilities {
     std::vector<std::string> interrupt_sharers; ///< others on that line, e.g. "0000:00:1f.2 (ahci)"
     std::string reset_methods;                  ///< e.g. "flr bus"; empty: none or not known
     bool configuration_readable = false;
-    bool dead = false; ///< its configuration space reads as ones
+    /// All of its configuration space that could be read is ones. A virtual function's first four
+    /// bytes always are.
+    bool dead = false;
 
     /// Its interrupts cannot be told from another device's: it has no MSI and shares its line.
     bool shares_interrupt() const {
@@ -80,6 +87,18 @@ struct group_user {
     std::string command;
 };
 
+/// What would be lost, or disturbed, if a function were taken from the host now.
+struct device_use {
+    enum class kind {
+        needed,  ///< the host depends on it: disks, network, console, virtual functions
+        open,    ///< a process has one of its nodes or files open
+        unclear, ///< it could not be found out
+    };
+    kind is = kind::needed;
+    std::string text;     ///< one sentence for a person, e.g. "nvme0n1p1 is mounted on /srv"
+    std::int32_t pid = 0; ///< of the process that has it open
+};
+
 /// What the kernel says of its IOMMU, and on what grounds.
 struct iommu_evidence {
     bool enabled = false;           ///< there are IOMMU groups
@@ -87,6 +106,7 @@ struct iommu_evidence {
     bool firmware_table = false;    ///< ACPI DMAR or IVRS: the chipset has one
     bool asked_for = false;         ///< intel_iommu=on or amd_iommu=on on the kernel's command line
     std::optional<bool> interrupt_remapping;
+    bool unsafe_mode = false;           ///< VFIO may give out devices without an IOMMU
     std::vector<std::string> log_lines; ///< the kernel's own words, where its log can be read
 };
 
@@ -99,9 +119,9 @@ struct host_facts {
     iommu_evidence iommu;
     std::map<std::string, module_state> modules; ///< vfio-pci, vfio_iommu_type1, pci-stub, kvm ...
     std::vector<qemu_process> qemus;
-    std::map<int, std::vector<group_user>> group_users;        ///< by IOMMU group
-    std::map<host_address, std::vector<std::string>> critical; ///< why the host needs a function
-    std::map<host_address, function_abilities> abilities;      ///< of those that were asked for
+    std::map<int, std::vector<group_user>> group_users;   ///< by IOMMU group
+    std::map<host_address, std::vector<device_use>> uses; ///< of functions that are in use
+    std::map<host_address, function_abilities> abilities; ///< of those that were asked for
     std::map<std::string, std::string> kernel_options; ///< "CONFIG_PCI_STUB": "m"; as far as known
 
     const pci_function* find(const host_address& address) const;
@@ -116,8 +136,9 @@ struct group_verdict {
     std::string reason;
 };
 
-/// Judges each member of the function's group but itself. VFIO's rule: no driver, a VFIO driver,
-/// pci-stub, or a bridge that the kernel's port driver has.
+/// Judges each member of the function's group but itself. VFIO's rule: a header that is not of type
+/// 0, no driver, a VFIO driver, pci-stub, or the kernel's port driver.
+/// Source: vfio_dev_viable in drivers/vfio of Linux.
 std::vector<group_verdict> judge_group(const host_facts& host, const pci_function& function);
 
 /// The conventional PCI functions below the bridge that `function` is behind. The IOMMU sees all of
@@ -135,8 +156,8 @@ inline constexpr const char* display_words =
 /// Whether a driver of that name leaves the device to user space.
 bool is_assignment_driver(std::string_view driver);
 
-/// Finds a function by what a person writes: an address, a netdev's name, or VVVV:DDDD where it is
-/// unique.
+/// Finds a function by what a person writes: an address, a netdev's name or alternative name, or
+/// VVVV:DDDD where it is unique.
 /// Errors: `device_not_found`, `device_ambiguous`, `invalid_argument`.
 result<host_address> find_device(const host_facts& host, std::string_view text);
 

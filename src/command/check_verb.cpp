@@ -1,8 +1,11 @@
 #include "command/handlers.hpp"
+#include "command/host_view.hpp"
 #include "command/json_text.hpp"
 #include "command/terminal_text.hpp"
+#include "judge/judge_device.hpp"
 
 #include <algorithm>
+#include <optional>
 
 namespace vmplug {
 namespace {
@@ -16,33 +19,42 @@ public:
     void warn(const char* name, std::string evidence, std::string remedy = {}) {
         add(name, "warning", std::move(evidence), std::move(remedy));
     }
-    void fail(const char* name, std::string evidence, std::string remedy) {
-        add(name, "missing", std::move(evidence), std::move(remedy));
-        failed_ = true;
+    void fail(const char* name, error_code code, std::string evidence, std::string remedy = {}) {
+        fail(name, error{code, name, std::move(evidence), std::move(remedy)});
     }
-    void fail(const char* name, const error& failure) {
-        fail(name, failure.text, remedy_of(failure));
+    void fail(const std::string& name, const error& failure) {
+        auto& row = add(name, "missing", failure.text, remedy_of(failure));
+        row["code"] = code_name(failure.code);
+        if (!first_) first_ = failure;
+    }
+    void add(const std::vector<finding>& findings) {
+        for (const auto& each : findings) {
+            if (each.says == verdict::refused)
+                fail(each.check, to_error(each));
+            else
+                add(each.check, each.says == verdict::ok ? "ok" : "warning", each.evidence,
+                    each.remedy);
+        }
     }
     command_result result() {
         command_result made;
-        made.value = {{"outcome", failed_ ? "refused" : "done"}, {"checks", std::move(rows_)}};
-        if (failed_)
-            made.value["error"] =
-                to_json(error{error_code::invalid_argument, "check", "a precondition is missing",
-                              "the remedies are in the table"});
-        made.exit_code = failed_ ? exit_code(outcome::refused) : 0;
+        made.value = {{"outcome", first_ ? "refused" : "done"}, {"checks", std::move(rows_)}};
+        if (first_) made.value["error"] = to_json(*first_);
+        made.exit_code = first_ ? exit_code(outcome::refused) : 0;
         return made;
     }
 
 private:
-    void add(const char* name, const char* state, std::string evidence, std::string remedy) {
+    json& add(const std::string& name, const char* state, std::string evidence,
+              std::string remedy) {
         rows_.push_back({{"check", name},
                          {"state", state},
                          {"evidence", std::move(evidence)},
                          {"remedy", std::move(remedy)}});
+        return rows_.back();
     }
     json rows_ = json::array();
-    bool failed_ = false;
+    std::optional<error> first_;
 };
 
 void check_iommu(const iommu_evidence& iommu, check_rows& rows) {
@@ -53,11 +65,12 @@ void check_iommu(const iommu_evidence& iommu, check_rows& rows) {
             "in use: " + (iommu.units.empty() ? "there are IOMMU groups" : join(iommu.units, " ")) +
                 log);
     else if (!iommu.firmware_table)
-        rows.fail("IOMMU", "No IOMMU found: the firmware shows no DMAR or IVRS table" + log,
+        rows.fail("IOMMU", error_code::no_iommu,
+                  "No IOMMU found: the firmware shows no DMAR or IVRS table" + log,
                   "switch VT-d (Intel) or AMD-Vi on in the firmware; some chipsets have none");
     else
         rows.fail(
-            "IOMMU",
+            "IOMMU", error_code::no_iommu,
             std::string("the chipset has one, but the kernel does not use it; intel_iommu=on ") +
                 (iommu.asked_for ? "is" : "is not") + " on its command line" + log,
             iommu.asked_for ? "`dmesg | grep -e DMAR -e IOMMU` says why"
@@ -82,7 +95,7 @@ void check_kernel(const host_facts& host, check_rows& rows) {
         list += (list.empty() ? "" : ", ") + name + "=" + value;
     const auto has = [&](const char* name) { return options.at(name) != "n"; };
     if (!has("CONFIG_INTEL_IOMMU") && !has("CONFIG_AMD_IOMMU"))
-        rows.fail("kernel", "built without DMA remapping: " + list,
+        rows.fail("kernel", error_code::no_iommu, "built without DMA remapping: " + list,
                   "use a kernel with CONFIG_INTEL_IOMMU or CONFIG_AMD_IOMMU");
     else
         rows.ok("kernel", list);
@@ -103,7 +116,7 @@ void check_module(const host_facts& host, const char* name, bool needed, const c
         break;
     }
     if (needed)
-        rows.fail(name, "this kernel has no such module", remedy);
+        rows.fail(name, error_code::driver_unavailable, "this kernel has no such module", remedy);
     else
         rows.warn(name, "this kernel has no such module", remedy);
 }
@@ -119,94 +132,6 @@ void check_modules(const host_facts& host, check_rows& rows) {
                  "`modprobe kvm` (and kvm-intel or kvm-amd): guests run slowly without KVM", rows);
     check_module(host, amd ? "kvm_amd" : "kvm_intel", false,
                  "`modprobe kvm` (and kvm-intel or kvm-amd): guests run slowly without KVM", rows);
-}
-
-void check_group(const host_facts& host, const pci_function& function, check_rows& rows) {
-    if (!function.iommu_group)
-        return rows.fail("IOMMU group", "the function is in none",
-                         std::string(explain(error_code::no_iommu).remedy));
-    const auto group = std::to_string(*function.iommu_group);
-    const auto verdicts = judge_group(host, function);
-    if (verdicts.empty()) rows.ok("IOMMU group", "group " + group + ": alone in it");
-    for (const auto& verdict : verdicts) {
-        const auto text =
-            "group " + group + ", " + format_address(verdict.address) + ": " + verdict.reason;
-        if (verdict.viable)
-            rows.ok("IOMMU group", text);
-        else
-            rows.fail("IOMMU group", text + "; the two can only go together",
-                      "--with-group takes it from the host too");
-    }
-}
-
-void check_interrupts(const function_abilities& abilities, check_rows& rows) {
-    if (abilities.dead)
-        return rows.fail("device", "its configuration space reads as ones: it does not answer",
-                         std::string(explain(error_code::device_dead).remedy));
-    std::vector<std::string> found;
-    if (abilities.msix) found.emplace_back("MSI-X");
-    if (abilities.msi) found.emplace_back("MSI");
-    if (abilities.interrupt_pin != 0)
-        found.push_back(std::string("INT") +
-                        static_cast<char>('A' + (abilities.interrupt_pin - 1) % 4));
-    if (!abilities.configuration_readable)
-        rows.warn("interrupts", "not known: the capabilities are readable by root alone",
-                  "run as root");
-    else if (abilities.shares_interrupt())
-        rows.warn("interrupts", join(found, ", ") + ": " + describe_shared_interrupt(abilities),
-                  std::string(explain(error_code::interrupt_shared).remedy));
-    else
-        rows.ok("interrupts", (found.empty() ? "none" : join(found, ", ")) +
-                                  (abilities.msi ? "" : ", on a line of its own"));
-    if (abilities.reset_methods.empty())
-        rows.warn("reset", "the kernel knows no way to reset this function alone",
-                  "its state may survive from one guest to the next");
-    else
-        rows.ok("reset", abilities.reset_methods);
-}
-
-/// Behind a bridge to conventional PCI the IOMMU cannot tell the functions apart.
-void check_bridge(const host_facts& host, const pci_function& function,
-                  const function_abilities& abilities, check_rows& rows) {
-    if (abilities.express) return rows.ok("bridge", "PCI Express: no bridge ties it to others");
-    const auto mates = find_bridge_mates(host, function);
-    if (function.upstream.empty() || mates.empty())
-        return rows.ok("bridge", "conventional PCI, alone behind its bridge");
-    std::string list;
-    for (const auto* mate : mates)
-        list += (list.empty() ? "" : ", ") + format_address(mate->address);
-    rows.warn("bridge",
-              "conventional PCI behind the bridge " + format_address(function.upstream.back()) +
-                  ": it goes together with " + list,
-              "assign all of them to the same guest: `vmplug attach --with-group`, or each by its "
-              "own attach to the same guest");
-}
-
-void check_device(const host_facts& host, const pci_function& function,
-                  const function_abilities& abilities, check_rows& rows) {
-    if (function.is_bridge())
-        return rows.fail("device", "it is a bridge",
-                         std::string(explain(error_code::device_is_bridge).remedy));
-    if (function.is_display())
-        rows.warn("device class", display_words,
-                  std::string(explain(error_code::device_is_display).remedy));
-    else
-        rows.ok("device class", "not a bridge, not a display adapter");
-    check_group(host, function, rows);
-    if (abilities.configuration_readable) check_bridge(host, function, abilities, rows);
-    check_interrupts(abilities, rows);
-    const auto uses = host.critical.find(function.address);
-    if (uses == host.critical.end())
-        rows.ok("host's use", "the host does not depend on it");
-    else
-        rows.fail("host's use", join(uses->second, "; "),
-                  std::string(explain(error_code::device_critical).remedy));
-    if (!function.iommu_group) return;
-    const auto users = host.group_users.find(*function.iommu_group);
-    if (users != host.group_users.end())
-        rows.fail("owner",
-                  "process " + std::to_string(users->second.front().pid) + " has the group open",
-                  std::string(explain(error_code::device_assigned).remedy));
 }
 
 void check_memory(const guest_view& view, check_rows& rows) {
@@ -230,18 +155,16 @@ void check_guest(const guest_view& view, check_rows& rows) {
     if (free != view.facts.ports.end())
         rows.ok("free port", free->bus);
     else
-        rows.fail("free port", "no port takes another device",
-                  std::string(explain(error_code::no_free_port).remedy));
+        rows.fail("free port", error_code::no_free_port, "no port takes another device");
     if (!view.facts.migration.empty())
-        rows.fail("migration", view.facts.migration,
-                  std::string(explain(error_code::guest_not_ready).remedy));
+        rows.fail("migration", error_code::guest_not_ready, view.facts.migration);
     if (view.facts.vfio_pci)
         rows.ok("device model", "vfio-pci");
     else if (view.facts.pci_assign)
         rows.ok("device model", "pci-assign");
     else
-        rows.fail("device model", "this QEMU has neither vfio-pci nor pci-assign",
-                  "use a QEMU with VFIO");
+        rows.fail("device model", error_code::model_unavailable,
+                  "this QEMU has neither vfio-pci nor pci-assign", "use a QEMU with VFIO");
     check_memory(view, rows);
 }
 
@@ -253,26 +176,31 @@ ink ink_of(const std::string& state) {
 } // namespace
 
 command_task run_check(command_context& context, const invocation& asked) {
-    const auto host = context.control.read_host(false, true);
+    auto seen = look_at_host(context, true);
     check_rows rows;
-    check_iommu(host.iommu, rows);
-    check_kernel(host, rows);
-    check_modules(host, rows);
+    check_iommu(seen.host.iommu, rows);
+    check_kernel(seen.host, rows);
+    check_modules(seen.host, rows);
+    result<guest_view> view = guest_view();
+    if (asked.has("--vm")) view = co_await context.control.query_guest(asked.value("--vm"));
+    if (view.has_value()) {
+        seen.guest = view->facts;
+        seen.qemu = view->process;
+        seen.monitor = view->monitor;
+    }
     if (asked.has("DEVICE")) {
-        const auto address = find_device(host, asked.value("DEVICE"));
-        if (address.has_error())
+        const auto address = find_device(seen.host, asked.value("DEVICE"));
+        if (address.has_value()) {
+            seen.host.abilities[*address] = context.control.read_abilities(seen.host, *address);
+            rows.add(judge_device(device_question(), seen, *seen.host.find(*address)).findings);
+        } else {
             rows.fail("device", address.error());
-        else
-            check_device(host, *host.find(*address), context.control.read_abilities(host, *address),
-                         rows);
+        }
     }
-    if (asked.has("--vm")) {
-        const auto view = co_await context.control.query_guest(asked.value("--vm"));
-        if (view.has_error())
-            rows.fail("monitor", view.error());
-        else
-            check_guest(*view, rows);
-    }
+    if (view.has_error())
+        rows.fail("monitor", view.error());
+    else if (asked.has("--vm"))
+        check_guest(*view, rows);
     co_return rows.result();
 }
 

@@ -1,10 +1,13 @@
 #include "command/device_names.hpp"
 #include "command/handlers.hpp"
+#include "command/host_view.hpp"
 #include "command/json_text.hpp"
 #include "command/terminal_text.hpp"
 #include "command/trees.hpp"
+#include "judge/judge_device.hpp"
 
 #include <algorithm>
+#include <optional>
 
 namespace vmplug {
 namespace {
@@ -19,26 +22,18 @@ std::string hexadecimal(unsigned value) {
     return text;
 }
 
-/// Why a function cannot be assigned as it stands, empty when it can.
-std::string why_not(const host_facts& host, const pci_function& function) {
-    if (function.is_bridge()) return "a bridge belongs to the host";
-    if (!function.iommu_group) return "no IOMMU group";
-    if (const auto users = host.group_users.find(*function.iommu_group);
-        users != host.group_users.end())
-        return "in use by process " + std::to_string(users->second.front().pid);
-    if (const auto uses = host.critical.find(function.address); uses != host.critical.end())
-        return "the host needs it: " + uses->second.front();
-    for (const auto& verdict : judge_group(host, function))
-        if (!verdict.viable)
-            return "its neighbour " + format_address(verdict.address) + ": " + verdict.reason +
-                   " (--with-group takes it along)";
-    return {};
+/// What stands in the way of assigning a function as it stands, nothing when it can be: the first
+/// refusal that an attach would get.
+std::optional<finding> find_obstacle(const situation& seen, const pci_function& function) {
+    const auto judged = judge_device(device_question(), seen, function);
+    const auto refused = std::ranges::find(judged.findings, verdict::refused, &finding::says);
+    return refused == judged.findings.end() ? std::nullopt : std::optional(*refused);
 }
 
 /// Whom the function belongs to: a guest, a VFIO user, or the host.
-json owner(const host_facts& host, const std::vector<operation_record>& assigned,
-           const pci_function& function) {
-    for (const auto& record : assigned) {
+json owner(const situation& seen, const pci_function& function) {
+    const auto& host = seen.host;
+    for (const auto& record : seen.assigned) {
         const auto device = record.subject.find("device");
         if (device == record.subject.end() || device->second != format_address(function.address))
             continue;
@@ -52,18 +47,21 @@ json owner(const host_facts& host, const std::vector<operation_record>& assigned
     return {{"pid", users->second.front().pid}, {"command", users->second.front().command}};
 }
 
-json to_json(const host_facts& host, const std::vector<operation_record>& assigned,
-             const device_names& names, const pci_function& function) {
+json to_json(const situation& seen, const device_names& names, const pci_function& function) {
+    const auto obstacle = find_obstacle(seen, function);
     json value{{"address", format_address(function.address)},
                {"ids", hexadecimal(function.vendor) + ":" + hexadecimal(function.device)},
                {"name", names.name(function)},
                {"class", names.class_name(function)},
                {"driver", function.driver},
                {"netdevs", function.netdevs},
-               {"why_not", why_not(host, function)},
-               {"owner", owner(host, assigned, function)}};
+               {"alternative_names", function.alternative_names},
+               {"bridge", function.is_bridge()},
+               {"why_not", obstacle ? obstacle->evidence : ""},
+               {"why_not_code", obstacle ? json(code_name(obstacle->code)) : json()},
+               {"owner", owner(seen, function)}};
     value["iommu_group"] = function.iommu_group ? json(*function.iommu_group) : json();
-    value["assignable"] = value["why_not"] == "";
+    value["assignable"] = !obstacle;
     value["upstream"] = json::array();
     for (const auto& each : function.upstream)
         value["upstream"].push_back(format_address(each));
@@ -78,8 +76,10 @@ void add_detail(const host_facts& host, const pci_function& function, json& valu
                                   {"driver", verdict.driver},
                                   {"viable", verdict.viable},
                                   {"reason", verdict.reason}});
-    const auto uses = host.critical.find(function.address);
-    value["critical"] = uses == host.critical.end() ? json::array() : json(uses->second);
+    value["critical"] = json::array();
+    if (const auto uses = host.uses.find(function.address); uses != host.uses.end())
+        for (const auto& use : uses->second)
+            value["critical"].push_back(use.text);
     value["virtual_functions"] = json::array();
     for (const auto& each : function.virtual_functions)
         value["virtual_functions"].push_back(format_address(each));
@@ -92,6 +92,13 @@ std::string owner_text(const json& value) {
     return "vmplug";
 }
 
+/// "?": it could not be found out, which counts as no.
+table_cell assignable_cell(const json& device) {
+    if (device.value("assignable", false)) return {"yes", ink::good};
+    const bool unclear = text_at(device, "why_not_code") == code_name(error_code::device_unclear);
+    return unclear ? table_cell("?", ink::doubtful) : table_cell("no", ink::quiet);
+}
+
 std::string render_one(const json& device) {
     std::string text;
     const auto line = [&](const std::string& label, const std::string& value) {
@@ -102,12 +109,13 @@ std::string render_one(const json& device) {
     line("class      ", text_at(device, "class"));
     line("driver     ", text_at(device, "driver"));
     line("netdev     ", join(device["netdevs"], ","));
+    line("altname    ", join(device["alternative_names"], ","));
     line("group      ", text_at(device, "iommu_group"));
     for (const auto& member : device["group"])
         line("           ", text_at(member, "address") + ": " + text_at(member, "reason") +
                                 (member.value("viable", false) ? "" : " (stands in the way)"));
     for (const auto& use : device["critical"])
-        line("critical   ", use.get<std::string>());
+        line("in use     ", use.get<std::string>());
     line("VFs        ", join(device["virtual_functions"], ","));
     line("owner      ", owner_text(device["owner"]));
     line("assignable ",
@@ -118,26 +126,23 @@ std::string render_one(const json& device) {
 } // namespace
 
 command_task run_devices(command_context& context, const invocation& asked) {
-    const auto host = context.control.read_host(false, false);
-    const auto assigned = context.control.assignments();
-    // Without rights on the journal the owners that only it knows are missing; the rest is worth
-    // showing.
-    const auto& known = assigned.has_value() ? *assigned : std::vector<operation_record>();
+    auto seen = look_at_host(context, false);
     const device_names names;
     auto result = succeeded({{"devices", json::array()},
                              {"detail", asked.has("DEVICE")},
                              {"tree", asked.has("--tree")}});
     if (asked.has("DEVICE")) {
-        const auto address = find_device(host, asked.value("DEVICE"));
+        const auto address = find_device(seen.host, asked.value("DEVICE"));
         if (address.has_error()) co_return failed(address.error());
-        const auto* function = host.find(*address);
-        auto value = to_json(host, known, names, *function);
-        add_detail(host, *function, value);
+        seen.host.abilities[*address] = context.control.read_abilities(seen.host, *address);
+        const auto* function = seen.host.find(*address);
+        auto value = to_json(seen, names, *function);
+        add_detail(seen.host, *function, value);
         result.value["devices"].push_back(std::move(value));
         co_return result;
     }
-    for (const auto& function : host.functions)
-        result.value["devices"].push_back(to_json(host, known, names, function));
+    for (const auto& function : seen.host.functions)
+        result.value["devices"].push_back(to_json(seen, names, function));
     co_return result;
 }
 
@@ -157,7 +162,7 @@ std::string render_devices(const json& value, const text_style& style) {
                    join(device["netdevs"], ","),
                    text_at(device, "iommu_group"),
                    {owner_text(device["owner"]), ink::doubtful},
-                   assignable ? table_cell("yes", ink::good) : table_cell("no", ink::quiet),
+                   assignable_cell(device),
                    assignable ? name : name + " (" + text_at(device, "why_not") + ")"});
     }
     return table.format(style);

@@ -79,13 +79,12 @@ private:
         if (is_bridge(device)) return "bridge";
         const auto why_not = text_at(device, "why_not");
         // The box says that already.
-        if (why_not.starts_with("its neighbour")) return "only with its group";
+        if (text_at(device, "why_not_code") == code_name(error_code::group_not_viable))
+            return "only with its group";
         return "(" + why_not + ")";
     }
 
-    static bool is_bridge(const json& device) {
-        return text_at(device, "why_not").starts_with("a bridge");
-    }
+    static bool is_bridge(const json& device) { return device.value("bridge", false); }
 
     static ink ink_of(const json& device) {
         if (device["owner"].is_object()) return ink::doubtful;

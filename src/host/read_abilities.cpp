@@ -91,8 +91,10 @@ function_abilities read_abilities(const file_tree& files, const host_facts& host
     const auto configuration = files.read_or_empty(path + "/config");
     // Without privileges only the first 64 bytes can be read: the capabilities are beyond.
     found.configuration_readable = configuration.size() > 64;
-    found.dead = configuration.size() >= 4 && byte_at(configuration, 0) == 0xff &&
-                 byte_at(configuration, 1) == 0xff;
+    // A virtual function's ids always read as ones (they are its PF's): only all of it tells.
+    found.dead = !configuration.empty() && std::ranges::all_of(configuration, [](char byte) {
+        return static_cast<unsigned char>(byte) == 0xff;
+    });
     found.interrupt_pin = static_cast<int>(byte_at(configuration, interrupt_pin_offset));
     if (found.configuration_readable && !found.dead) read_capabilities(configuration, found);
     found.reset_methods = files.read_line(path + "/reset_method");

@@ -7,6 +7,10 @@ namespace vmplug {
 namespace {
 
 const std::string devices_path = "/sys/bus/pci/devices/";
+/// Of the group that VFIO makes for a device without an IOMMU.
+const std::string no_iommu_group_name = "vfio-noiommu";
+constexpr std::size_t header_type_offset = 0x0e;
+constexpr unsigned header_type_mask = 0x7f;
 
 std::vector<host_address> addresses_in(const std::string& path) {
     std::vector<host_address> found;
@@ -26,27 +30,48 @@ std::optional<host_address> link_to_function(const file_tree& files, const std::
     return address.has_value() ? std::optional(*address) : std::nullopt;
 }
 
-/// Names of the disks anywhere below the function: nvme/nvme0/nvme0n1, ata1/host0/.../block/sda.
-void collect_block_devices(const file_tree& files, const std::string& path, int depth,
-                           std::vector<std::string>& found) {
-    if (depth == 0) return;
-    for (const auto& name : files.list(path)) {
-        if (name == "power" || name == "msi_irqs" || files.read_link(path + "/" + name)) continue;
-        if (name == "block") {
-            for (auto& disk : files.list(path + "/block"))
-                found.push_back(std::move(disk));
-        } else if (name.starts_with("nvme") && files.exists(path + "/" + name + "/partscan")) {
-            found.push_back(name);
-        } else if (!parse_host_address(name).has_value()) {
-            collect_block_devices(files, path + "/" + name, depth - 1, found);
-        }
-    }
+/// Whether the kernel sees a header of type 1 or 2: it shows the bus behind it for those alone.
+/// Kernels before 4.13 do not, and a bridge whose bus was never numbered may not have it either, so
+/// of class 06 the header itself is asked. Of other classes it is not: reading it would wake a
+/// suspended device.
+bool reads_as_bridge(const file_tree& files, const std::string& path, std::uint32_t class_code) {
+    if (files.exists(path + "/secondary_bus_number")) return true;
+    if (class_code >> 16 != 0x06) return false;
+    const auto configuration = files.read_or_empty(path + "/config");
+    // What cannot be read is left alone, as a bridge is.
+    if (configuration.size() <= header_type_offset) return true;
+    const auto type = static_cast<unsigned char>(configuration[header_type_offset]);
+    return type != 0xff && (type & header_type_mask) != 0;
 }
 
-bool may_hold_disks(const pci_function& function) {
-    const auto base_class = function.class_code >> 16;
-    // Storage, and serial buses (USB).
-    return base_class == 0x01 || base_class == 0x0c;
+void read_ids(const file_tree& files, const std::string& path, pci_function& function) {
+    const auto number = [&](const char* name) {
+        return files.read_number(path + name).value_or(0);
+    };
+    function.vendor = static_cast<std::uint16_t>(number("/vendor"));
+    function.device = static_cast<std::uint16_t>(number("/device"));
+    function.class_code = static_cast<std::uint32_t>(number("/class"));
+}
+
+void read_group(const file_tree& files, const std::string& path, pci_function& function) {
+    const auto group = files.read_link_name(path + "/iommu_group");
+    if (!group) return;
+    int number = 0;
+    std::from_chars(group->data(), group->data() + group->size(), number);
+    function.iommu_group = number;
+    // Such a group is there as long as a VFIO driver has the function.
+    function.no_iommu = !function.driver.empty() &&
+                        files.read_line(path + "/iommu_group/name") == no_iommu_group_name;
+}
+
+void read_virtual_functions(const file_tree& files, const std::string& path,
+                            pci_function& function) {
+    function.physical_function = link_to_function(files, path + "/physfn");
+    if (!files.exists(path + "/sriov_numvfs")) return;
+    for (const auto& entry : files.list(path))
+        if (entry.starts_with("virtfn"))
+            if (auto virtual_function = link_to_function(files, path + "/" + entry))
+                function.virtual_functions.push_back(*virtual_function);
 }
 
 pci_function read_function(const file_tree& files, const std::string& name,
@@ -54,37 +79,63 @@ pci_function read_function(const file_tree& files, const std::string& name,
     const auto path = devices_path + name;
     pci_function function;
     function.address = address;
-    function.vendor = static_cast<std::uint16_t>(files.read_number(path + "/vendor").value_or(0));
-    function.device = static_cast<std::uint16_t>(files.read_number(path + "/device").value_or(0));
-    function.class_code =
-        static_cast<std::uint32_t>(files.read_number(path + "/class").value_or(0));
+    read_ids(files, path, function);
     function.driver = files.read_link_name(path + "/driver").value_or("");
-    if (const auto group = files.read_link_name(path + "/iommu_group")) {
-        int number = 0;
-        std::from_chars(group->data(), group->data() + group->size(), number);
-        function.iommu_group = number;
-    }
-    function.netdevs = files.list(path + "/net");
-    // A virtio function keeps its netdev one level lower.
-    if (function.vendor == 0x1af4)
-        for (const auto& child : files.list(path))
-            if (child.starts_with("virtio"))
-                for (auto& netdev : files.list(path + "/" + child + "/net"))
-                    function.netdevs.push_back(std::move(netdev));
-    function.physical_function = link_to_function(files, path + "/physfn");
-    if (files.exists(path + "/sriov_numvfs"))
-        for (const auto& entry : files.list(path))
-            if (entry.starts_with("virtfn"))
-                if (auto virtual_function = link_to_function(files, path + "/" + entry))
-                    function.virtual_functions.push_back(*virtual_function);
+    read_group(files, path, function);
+    read_virtual_functions(files, path, function);
+    function.is_bridge_type = reads_as_bridge(files, path, function.class_code);
     function.console_display = files.read_line(path + "/boot_vga") == "1";
     function.has_driver_override = files.exists(path + "/driver_override");
-    if (may_hold_disks(function)) collect_block_devices(files, path, 8, function.block_devices);
-    if (const auto real = files.resolve(path)) {
+    if (const auto real = follow_sysfs_link(files, path)) {
         function.upstream = addresses_in(*real);
         if (!function.upstream.empty()) function.upstream.pop_back();
     }
     return function;
+}
+
+pci_function* find(std::vector<pci_function>& functions, const host_address& address) {
+    const auto found = std::ranges::lower_bound(functions, address, {}, &pci_function::address);
+    return found == functions.end() || found->address != address ? nullptr : &*found;
+}
+
+/// A block device of no bus at all may stand on one: the head of an NVMe namespace with several
+/// paths hangs on a subsystem that links to its controllers.
+std::vector<host_address> owners_through_links(const file_tree& files, const function_paths& paths,
+                                               const std::string& device) {
+    std::vector<host_address> owners;
+    const auto parent = device.substr(0, device.rfind('/'));
+    for (const auto& entry : files.list(parent))
+        if (const auto target = follow_sysfs_link(files, parent + "/" + entry))
+            if (const auto owner = paths.owner_of(*target)) owners.push_back(*owner);
+    return owners;
+}
+
+bool is_partition(const file_tree& files, const std::string& name) {
+    return files.exists("/sys/class/block/" + name + "/partition");
+}
+
+void place_disks(const file_tree& files, const function_paths& paths,
+                 std::vector<pci_function>& functions) {
+    for (const auto& name : files.list("/sys/class/block")) {
+        const auto device = follow_sysfs_link(files, "/sys/class/block/" + name);
+        if (!device) continue;
+        std::vector<host_address> owners;
+        if (const auto owner = paths.owner_of(*device))
+            owners.push_back(*owner);
+        else if (!device->starts_with("/sys/devices/virtual/block/"))
+            owners = owners_through_links(files, paths, *device);
+        if (owners.empty() || is_partition(files, name)) continue;
+        for (const auto& owner : owners)
+            find(functions, owner)->block_devices.push_back(name);
+    }
+}
+
+void place_netdevs(const file_tree& files, const function_paths& paths,
+                   std::vector<pci_function>& functions) {
+    for (const auto& name : files.list("/sys/class/net"))
+        if (const auto device = follow_sysfs_link(files, "/sys/class/net/" + name))
+            if (const auto owner = paths.owner_of(*device))
+                find(functions, *owner)->netdevs.push_back(name);
 }
 
 } // namespace
@@ -94,7 +145,18 @@ std::vector<pci_function> read_functions(const file_tree& files) {
     for (const auto& name : files.list(devices_path))
         if (const auto address = parse_host_address(name))
             functions.push_back(read_function(files, name, *address));
+    std::ranges::sort(functions, {}, &pci_function::address);
+    const auto paths = paths_of(functions);
+    place_disks(files, paths, functions);
+    place_netdevs(files, paths, functions);
     return functions;
+}
+
+function_paths paths_of(const std::vector<pci_function>& functions) {
+    std::set<host_address> known;
+    for (const auto& function : functions)
+        known.insert(known.end(), function.address);
+    return function_paths(std::move(known));
 }
 
 } // namespace vmplug

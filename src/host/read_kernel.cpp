@@ -71,11 +71,22 @@ std::string kernel_release() {
     return kernel.release;
 }
 
+/// A group that VFIO made for a device without an IOMMU has a name that says so.
+bool has_isolating_group(const file_tree& files) {
+    const std::string directory = "/sys/kernel/iommu_groups/";
+    const auto groups = files.list(directory);
+    return std::ranges::any_of(groups, [&](const std::string& group) {
+        return files.read_line(directory + group + "/name") != "vfio-noiommu";
+    });
+}
+
 } // namespace
 
 iommu_evidence read_iommu(const file_tree& files, bool with_log) {
     iommu_evidence found;
-    found.enabled = !files.list("/sys/kernel/iommu_groups").empty();
+    found.enabled = has_isolating_group(files);
+    found.unsafe_mode =
+        files.read_line("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode") == "Y";
     found.units = files.list("/sys/class/iommu");
     found.firmware_table = files.exists("/sys/firmware/acpi/tables/DMAR") ||
                            files.exists("/sys/firmware/acpi/tables/IVRS");

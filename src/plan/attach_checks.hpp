@@ -21,11 +21,8 @@ struct attach_choice {
 /// The guest's half: its state, the id, the port, the device model.
 void check_guest(const attach_request& request, const situation& seen, attach_choice& choice);
 
-/// The host's half: the function, its group, who uses it, what depends on it.
+/// The host's half, as it is judged: the function, its group, who uses it, what depends on it.
 void check_host(const attach_request& request, const situation& seen, attach_choice& choice);
-
-/// Whether a function is bound by way of new_id.
-bool uses_new_id(const pci_function& function, binding_way way);
 
 /// Whether an operation in the journal concerns this guest: the same process.
 bool is_same_guest(const operation_record& record, const situation& seen);

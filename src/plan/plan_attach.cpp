@@ -1,5 +1,6 @@
 #include "plan/plan_attach.hpp"
 
+#include "judge/judge_device.hpp"
 #include "plan/attach_checks.hpp"
 #include "plan/property_text.hpp"
 
@@ -121,12 +122,6 @@ plan plan_bind(const bind_request& request, const situation& seen) {
     check_host(half, seen, choice);
     plan made;
     made.subject["device"] = format_address(request.device);
-    for (const auto& record : seen.assigned)
-        if (record.kind == operation_kind::bind && record.subject == made.subject)
-            choice.refusals.push_back(
-                {error_code::device_assigned, format_address(request.device),
-                 "vmplug has bound it already (operation " + std::to_string(record.number) + ")",
-                 "`vmplug release` gives it back"});
     if (choice.refusals.empty()) add_binding_steps(seen, choice, made);
     // A bind that stopped half-way goes back; one that had done all of it stands.
     made.forward_from = static_cast<int>(made.steps.size()) - 1;

@@ -6,12 +6,6 @@
 namespace vmplug {
 namespace {
 
-std::optional<int> group_of(const situation& seen, const std::string& device) {
-    const auto address = parse_host_address(device);
-    const auto* function = address.has_value() ? seen.host.find(*address) : nullptr;
-    return function ? function->iommu_group : std::nullopt;
-}
-
 bool is_binding(const step_record& step) {
     return step.planned.kind == step_kind::set_binding && step.state == step_state::applied;
 }
@@ -76,15 +70,6 @@ void put_first(operation_record& heir, const std::vector<step_record>& steps) {
 }
 
 } // namespace
-
-const operation_record* find_unsettled(const situation& seen, const std::string& device) {
-    const auto group = group_of(seen, device);
-    const auto found = std::ranges::find_if(seen.open, [&](const operation_record& record) {
-        const auto other = field(record.subject, "device");
-        return other == device || (group && group_of(seen, other) == group);
-    });
-    return found == seen.open.end() ? nullptr : &*found;
-}
 
 std::vector<step> plan_binding_return(const operation_record& attach) {
     std::vector<step> steps;

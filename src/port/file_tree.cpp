@@ -5,12 +5,15 @@
 #include <cerrno>
 #include <charconv>
 #include <climits>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 namespace vmplug {
@@ -91,17 +94,92 @@ std::optional<std::string> file_tree::resolve(const std::string& path) const {
     return text.starts_with(root_) ? text.substr(root_.size()) : text;
 }
 
-std::vector<std::string> file_tree::list(const std::string& path) const {
+result<std::vector<std::string>> file_tree::read_directory(const std::string& path) const {
     std::vector<std::string> names;
     const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir((root_ + path).c_str()),
                                                         &::closedir);
-    if (!directory) return names;
+    if (!directory) return read_failure(path, errno);
     while (const auto* entry = ::readdir(directory.get())) {
         const std::string name(entry->d_name);
         if (name != "." && name != "..") names.push_back(name);
     }
     std::ranges::sort(names);
     return names;
+}
+
+std::vector<std::string> file_tree::list(const std::string& path) const {
+    auto names = read_directory(path);
+    return names.has_value() ? std::move(*names) : std::vector<std::string>();
+}
+
+namespace {
+
+/// Does not wait for a server: an open file may be on NFS or FUSE.
+std::optional<struct statx> look_at(const std::string& path) {
+    struct statx found {};
+    if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, STATX_TYPE, &found) != 0)
+        return std::nullopt;
+    return found;
+}
+
+std::optional<device_number> parse_node(const std::string& line) {
+    device_number number;
+    char type = 0;
+    if (std::sscanf(line.c_str(), "%c %u:%u", &type, &number.major, &number.minor) != 3)
+        return std::nullopt;
+    number.block = type == 'b';
+    return number;
+}
+
+} // namespace
+
+/// The first line of the file that stands for a node in another tree, also through a link.
+std::optional<std::string> file_tree::invented_node(const std::string& path) const {
+    if (root_.empty()) return std::nullopt;
+    const auto target = read_link(path);
+    return read_line(target ? *target : path);
+}
+
+file_kind file_tree::inspect(const std::string& path) const {
+    if (const auto line = invented_node(path))
+        return {parse_node(*line), read_link(path).value_or("").starts_with("/sys/")};
+    const auto number = [](const struct statx& found) {
+        return std::uint64_t{found.stx_dev_major} << 32 | found.stx_dev_minor;
+    };
+    if (!sysfs_) {
+        const auto top = look_at("/sys");
+        sysfs_ = top ? number(*top) : ~std::uint64_t{0};
+    }
+    file_kind kind;
+    const auto found = look_at(path);
+    if (!found) return kind;
+    kind.in_sysfs = number(*found) == *sysfs_;
+    if (S_ISBLK(found->stx_mode) || S_ISCHR(found->stx_mode))
+        kind.node =
+            device_number{S_ISBLK(found->stx_mode), found->stx_rdev_major, found->stx_rdev_minor};
+    return kind;
+}
+
+disk_claim file_tree::try_claim(const std::string& node, device_number expected,
+                                std::string& reason) const {
+    if (const auto line = invented_node(node)) {
+        if (line->ends_with("free")) return disk_claim::free;
+        return line->ends_with("taken") ? disk_claim::taken : disk_claim::closed;
+    }
+    // O_NONBLOCK: a drive without a medium is not waited for.
+    const descriptor disk(::open(node.c_str(), O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC));
+    const int failure = errno;
+    if (disk.value < 0 && failure == EBUSY) return disk_claim::taken;
+    // Nothing is in the drive, or nothing is behind the node.
+    if (disk.value < 0 && (failure == ENOMEDIUM || failure == ENXIO)) return disk_claim::free;
+    reason = std::strerror(failure);
+    if (disk.value < 0) return disk_claim::closed;
+    struct stat found {};
+    const bool same = ::fstat(disk.value, &found) == 0 && S_ISBLK(found.st_mode) &&
+                      major(found.st_rdev) == expected.major &&
+                      minor(found.st_rdev) == expected.minor;
+    if (!same) reason = "it is the node of another device";
+    return same ? disk_claim::free : disk_claim::closed;
 }
 
 bool file_tree::exists(const std::string& path) const {

@@ -9,6 +9,28 @@
 
 namespace vmplug {
 
+/// The number of a device node, e.g. 259:0 of a disk.
+struct device_number {
+    bool block = false;
+    unsigned major = 0;
+    unsigned minor = 0;
+
+    auto operator<=>(const device_number&) const = default;
+};
+
+/// What is known of a file without opening it.
+struct file_kind {
+    std::optional<device_number> node; ///< it is a device node
+    bool in_sysfs = false;
+};
+
+/// Whether the kernel would let somebody have a disk for themselves.
+enum class disk_claim {
+    free,   ///< nobody has it: no file system, RAID, volume or swap
+    taken,  ///< somebody has
+    closed, ///< the node could not be opened: it cannot be told
+};
+
 /// Reads the host's files: /sys, /proc, /dev, /lib/modules. A root other than "" puts another tree
 /// in their place (tests).
 ///
@@ -46,10 +68,31 @@ public:
     /// Sorted, without "." and "..". Empty when there is no such directory.
     std::vector<std::string> list(const std::string& path) const;
 
+    /// The same, telling why it could not be read. Errors: `host_io`, `permission_denied`.
+    result<std::vector<std::string>> read_directory(const std::string& path) const;
+
     bool exists(const std::string& path) const;
 
+    /// What a file is, or the one that a link leads to (an open file of a process). A file system
+    /// that has to be asked over a network is not waited for.
+    ///
+    /// In another tree, where nodes cannot be made, a file stands for one: its first line is
+    /// "c 240:0" or "b 259:0".
+    file_kind inspect(const std::string& path) const;
+
+    /// Asks the kernel by an exclusive open for reading, which everything that has a disk for
+    /// itself refuses: whatever file system, mount namespace, RAID or volume it is. A disk answers
+    /// for its partitions too. `reason` gets errno's text where it could not be opened.
+    ///
+    /// In another tree the node's first line ends with "free" or "taken".
+    disk_claim try_claim(const std::string& node, device_number expected,
+                         std::string& reason) const;
+
 private:
+    std::optional<std::string> invented_node(const std::string& path) const;
+
     std::string root_;
+    mutable std::optional<std::uint64_t> sysfs_; ///< the number of its file system
 };
 
 } // namespace vmplug

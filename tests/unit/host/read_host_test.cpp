@@ -1,63 +1,20 @@
-#include "host/critical_use.hpp"
 #include "host/read_devices.hpp"
 #include "host/read_host.hpp"
 #include "host/read_kernel.hpp"
+#include "support/invented_tree.hpp"
 
 #include <doctest/doctest.h>
 
-#include <filesystem>
-#include <fstream>
-
 #include <sys/utsname.h>
-#include <unistd.h>
 
 using namespace vmplug;
-namespace fs = std::filesystem;
-
-namespace {
-
-/// A tree below /tmp that looks like the kernel's.
-class fake_tree {
-public:
-    fake_tree() {
-        char name[] = "/tmp/vmplug-tree.XXXXXX";
-        root_ = ::mkdtemp(name);
-    }
-    ~fake_tree() { fs::remove_all(root_); }
-    fake_tree(const fake_tree&) = delete;
-    fake_tree& operator=(const fake_tree&) = delete;
-
-    void write(const std::string& path, const std::string& text) const {
-        fs::create_directories(fs::path(root_ + path).parent_path());
-        std::ofstream(root_ + path) << text;
-    }
-    void link(const std::string& path, const std::string& target) const {
-        fs::create_directories(fs::path(root_ + path).parent_path());
-        fs::create_symlink(target, root_ + path);
-    }
-    void function(const std::string& address, const std::string& class_code,
-                  const std::string& driver, const std::string& group) const {
-        const auto path = "/sys/devices/pci0000:00/" + address;
-        write(path + "/vendor", "0x8086\n");
-        write(path + "/device", "0x10d3\n");
-        write(path + "/class", class_code + "\n");
-        if (!driver.empty()) link(path + "/driver", "../../../bus/pci/drivers/" + driver);
-        if (!group.empty()) link(path + "/iommu_group", "../../../kernel/iommu_groups/" + group);
-        link("/sys/bus/pci/devices/" + address, "../../../devices/pci0000:00/" + address);
-    }
-    file_tree files() const { return file_tree(root_); }
-
-private:
-    std::string root_;
-};
-
-} // namespace
+using vmplug::testing::invented_tree;
 
 TEST_CASE("functions are read with driver, group, netdev and VFs") {
-    const fake_tree tree;
+    const invented_tree tree;
     tree.function("0000:00:02.0", "0x020000", "igb", "7");
     tree.function("0000:00:02.1", "0x020000", "", "");
-    tree.write("/sys/devices/pci0000:00/0000:00:02.0/net/eth0/mtu", "1500\n");
+    tree.netdev("/sys/devices/pci0000:00/0000:00:02.0/net/eth0", 2, "02:00:00:00:00:01");
     tree.write("/sys/devices/pci0000:00/0000:00:02.0/sriov_numvfs", "1\n");
     tree.link("/sys/devices/pci0000:00/0000:00:02.0/virtfn0", "../0000:00:02.1");
     tree.link("/sys/devices/pci0000:00/0000:00:02.1/physfn", "../0000:00:02.0");
@@ -74,37 +31,8 @@ TEST_CASE("functions are read with driver, group, netdev and VFs") {
     CHECK(!functions[1].iommu_group);
 }
 
-TEST_CASE("what the host depends on") {
-    const fake_tree tree;
-    tree.function("0000:00:02.0", "0x020000", "igb", "7");
-    tree.write("/sys/devices/pci0000:00/0000:00:02.0/net/eth0/mtu", "1500\n");
-    tree.function("0000:00:03.0", "0x010802", "nvme", "8");
-    const std::string disk = "/sys/devices/pci0000:00/0000:00:03.0/nvme/nvme0/nvme0n1";
-    tree.write(disk + "/partscan", "1\n");
-    tree.write("/sys/class/block/nvme0n1/dev", "259:0\n");
-    tree.write("/sys/class/block/nvme0n1/nvme0n1p1/partition", "1\n");
-    tree.write("/sys/class/block/nvme0n1p1/dev", "259:1\n");
-    tree.write("/sys/class/block/nvme0n1p1/holders/dm-0/dev", "254:0\n");
-    tree.write("/sys/class/block/dm-0/dev", "254:0\n");
-    tree.write("/proc/self/mountinfo", "21 1 254:0 / / rw - ext4 /dev/dm-0 rw\n");
-    tree.write("/proc/swaps", "Filename Type\n/dev/nvme0n1p1 partition 1 0 -2\n");
-    const auto functions = read_functions(tree.files());
-    std::map<std::string, network_interface> network;
-    auto& nic = network["eth0"];
-    nic.name = "eth0";
-    CHECK(read_critical_uses(tree.files(), {functions[0]}, network).empty());
-    nic.default_route = true;
-    nic.master = "br0";
-    nic.addresses = {"10.0.0.1/24"};
-    nic.stacked = {"eth0.7"};
-    const auto uses = read_critical_uses(tree.files(), functions, network);
-    CHECK(uses.at(functions[0].address).size() == 4);
-    CHECK(uses.at(functions[1].address) ==
-          std::vector<std::string>{"dm-0 is mounted on /", "nvme0n1p1 is swap space"});
-}
-
 TEST_CASE("evidence of the IOMMU") {
-    const fake_tree tree;
+    const invented_tree tree;
     tree.write("/proc/cmdline", "root=/dev/sda1 intel_iommu=on,sm_on quiet\n");
     tree.write("/sys/firmware/acpi/tables/DMAR", "");
     auto found = read_iommu(tree.files(), false);
@@ -122,7 +50,7 @@ TEST_CASE("evidence of the IOMMU") {
 }
 
 TEST_CASE("capabilities are read from configuration space, also from a damaged one") {
-    const fake_tree tree;
+    const invented_tree tree;
     const auto path = "/sys/bus/pci/devices/0000:00:02.0/config";
     std::string configuration(256, '\0');
     configuration[0x06] = 0x10;
@@ -143,10 +71,57 @@ TEST_CASE("capabilities are read from configuration space, also from a damaged o
     found = read_abilities(tree.files(), {}, address);
     CHECK(found.dead);
     CHECK(!found.msi);
+    // What a virtual function shows: the ids read as ones, all else is there.
+    configuration.replace(0, 4, "\xff\xff\xff\xff");
+    tree.write(path, configuration);
+    found = read_abilities(tree.files(), {}, address);
+    CHECK(!found.dead);
+    CHECK(found.msix);
+}
+
+TEST_CASE("the header tells a bridge, not the class") {
+    const invented_tree tree;
+    std::string header(64, '\0');
+    tree.write(tree.function("0000:00:01.0", "0x068000", "", "1") + "/config", header);
+    tree.write(tree.function("0000:00:02.0", "0x060100", "lpc_ich", "1") + "/config", header);
+    header[0x0e] = '\x81';
+    tree.write(tree.function("0000:00:03.0", "0x060400", "", "1") + "/config", header);
+    tree.write(tree.function("0000:00:04.0", "0x088000", "", "1") + "/secondary_bus_number", "4\n");
+    tree.function("0000:00:05.0", "0x060400", "", "1");
+    tree.write(tree.function("0000:00:06.0", "0x060400", "", "1") + "/config",
+               std::string(64, '\xff'));
+    const auto functions = read_functions(tree.files());
+    REQUIRE(functions.size() == 6);
+    CHECK(!functions[0].is_bridge());
+    CHECK(!functions[1].is_bridge());
+    CHECK(functions[2].is_bridge());
+    CHECK(functions[3].is_bridge());
+    CHECK(functions[4].is_bridge());  // cannot be read
+    CHECK(!functions[5].is_bridge()); // dead, and refused as that
+    host_facts host;
+    host.functions = functions;
+    const auto verdicts = judge_group(host, functions[0]);
+    CHECK(!verdicts[0].viable); // the ISA bridge is an ordinary member
+    CHECK(verdicts[1].viable);
+}
+
+TEST_CASE("a group of VFIO's no-IOMMU mode isolates nothing") {
+    const invented_tree tree;
+    tree.function("0000:00:01.0", "0x020000", "vfio-pci", "0");
+    tree.write("/sys/kernel/iommu_groups/0/name", "vfio-noiommu\n");
+    const auto top = tree.files().root();
+    std::filesystem::remove(top + "/sys/devices/pci0000:00/0000:00:01.0/iommu_group");
+    tree.link("/sys/devices/pci0000:00/0000:00:01.0/iommu_group", "../../../kernel/iommu_groups/0");
+    CHECK(read_functions(tree.files()).front().no_iommu);
+    CHECK(!read_iommu(tree.files(), false).enabled);
+    tree.write("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "Y\n");
+    CHECK(read_iommu(tree.files(), false).unsafe_mode);
+    tree.make_directory("/sys/kernel/iommu_groups/1");
+    CHECK(read_iommu(tree.files(), false).enabled);
 }
 
 TEST_CASE("the kernel's configuration, where it can be read") {
-    const fake_tree tree;
+    const invented_tree tree;
     CHECK(read_kernel_options(tree.files()).empty());
     utsname kernel{};
     ::uname(&kernel);
@@ -161,7 +136,7 @@ TEST_CASE("the kernel's configuration, where it can be read") {
 }
 
 TEST_CASE("who shares an interrupt line") {
-    const fake_tree tree;
+    const invented_tree tree;
     const auto path = [](const char* address) {
         return "/sys/bus/pci/devices/0000:" + std::string(address);
     };
@@ -197,7 +172,8 @@ TEST_CASE("a group is viable by VFIO's rule") {
         function.iommu_group = 3;
     };
     add("04:00.0", 0x020000, "e1000");
-    add("04:01.0", 0x060400, "pcieport");
+    add("04:01.0", 0x060400, "shpchp");
+    host.functions.back().is_bridge_type = true;
     add("04:02.0", 0x020000, "");
     add("04:03.0", 0x020000, "pci-stub");
     add("04:04.0", 0x020000, "mlx5_vfio_pci");
@@ -220,6 +196,9 @@ TEST_CASE("a device is found by address, netdev or ids, and bad text says why") 
     }
     CHECK(find_device(host, "01:00.0")->bus == 1);
     CHECK(find_device(host, "eth2")->bus == 2);
+    host.functions[1].alternative_names = {"wan0", "enp2s0np0-and-a-name-of-more-than-15-letters"};
+    CHECK(find_device(host, "wan0")->bus == 2);
+    CHECK(find_device(host, host.functions[1].alternative_names[1])->bus == 2);
     CHECK(find_device(host, "8086:1521")->bus == 3);
     CHECK(find_device(host, "8086:10d3").error().code == error_code::device_ambiguous);
     CHECK(find_device(host, "8086:ffff").error().code == error_code::device_not_found);

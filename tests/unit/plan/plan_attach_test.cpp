@@ -49,6 +49,7 @@ struct world {
         pci_function made;
         made.address = *parse_host_address(address);
         made.class_code = class_code;
+        made.is_bridge_type = class_code == 0x060400;
         made.driver = driver;
         made.iommu_group = group;
         return made;
@@ -130,7 +131,10 @@ TEST_CASE("each reason against an attach, by itself") {
         {"no_iommu", [](world& w) { w.at("01:00.0").iommu_group.reset(); }},
         {"group_not_viable", [](world& w) { w.request.device = *parse_host_address("04:01.0"); }},
         {"device_critical",
-         [](world& w) { w.host.critical[w.request.device] = {"eth0 carries the default route"}; }},
+         [](world& w) {
+             w.host.uses[w.request.device] = {
+                 {device_use::kind::needed, "eth0 carries the default route"}};
+         }},
         {"device_assigned",
          [](world& w) {
              w.host.group_users[1] = {{99, "qemu other"}};
@@ -196,7 +200,8 @@ TEST_CASE("all reasons are told at once, the guest's first") {
 
 TEST_CASE("force overrides what the host needs, and nothing else") {
     world w;
-    w.host.critical[w.request.device] = {"eth0 has the address 10.0.0.1/24"};
+    w.host.uses[w.request.device] = {
+        {device_use::kind::needed, "eth0 has the address 10.0.0.1/24"}};
     w.request.force = true;
     CHECK(w.refused().empty());
     w.host.group_users[1] = {{99, "qemu other"}};
@@ -211,7 +216,8 @@ TEST_CASE("with the group, the neighbours are bound first and bridges never") {
     CHECK(kinds(made) == names{"set_binding", "set_binding", "device_add", "confirm_guest"});
     CHECK(made.steps[0].arguments.at("device") == "0000:04:02.0");
     CHECK(made.steps[1].arguments.at("device") == "0000:04:01.0");
-    w.host.critical[*parse_host_address("04:02.0")] = {"eth4 carries the default route"};
+    w.host.uses[*parse_host_address("04:02.0")] = {
+        {device_use::kind::needed, "eth4 carries the default route"}};
     CHECK(w.refused() == names{"device_critical"});
 }
 

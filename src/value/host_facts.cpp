@@ -13,6 +13,11 @@ std::optional<std::uint32_t> parse_hexadecimal(std::string_view text) {
     return value;
 }
 
+bool has_netdev(const pci_function& function, std::string_view name) {
+    return std::ranges::find(function.netdevs, name) != function.netdevs.end() ||
+           std::ranges::find(function.alternative_names, name) != function.alternative_names.end();
+}
+
 error no_device(const host_facts& host, std::string_view text) {
     std::vector<std::string> names;
     for (const auto& function : host.functions) {
@@ -107,8 +112,7 @@ result<host_address> find_device(const host_facts& host, std::string_view text) 
     }
     std::vector<host_address> found;
     for (const auto& function : host.functions)
-        if (std::ranges::find(function.netdevs, text) != function.netdevs.end())
-            found.push_back(function.address);
+        if (has_netdev(function, text)) found.push_back(function.address);
     if (!found.empty()) return only_one(host, found, text);
     const auto colon = text.find(':');
     const auto vendor = parse_hexadecimal(text.substr(0, std::min(colon, text.size())));

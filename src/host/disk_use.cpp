@@ -1,0 +1,152 @@
+#include "host/disk_use.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <charconv>
+#include <sstream>
+
+namespace vmplug {
+namespace {
+
+using kind = device_use::kind;
+
+constexpr int stack_depth_max = 8;
+
+std::string block_path(const std::string& name) {
+    return "/sys/class/block/" + name;
+}
+
+/// The disk, its partitions, and whatever stands on them (LVM, RAID, dm-crypt).
+void collect_stack(const file_tree& files, const std::string& name, int depth,
+                   std::set<std::string>& found) {
+    if (depth == 0 || !found.insert(name).second) return;
+    for (const auto& holder : files.list(block_path(name) + "/holders"))
+        collect_stack(files, holder, depth - 1, found);
+    for (const auto& part : files.list(block_path(name)))
+        if (files.exists(block_path(name) + "/" + part + "/partition"))
+            collect_stack(files, part, depth - 1, found);
+}
+
+std::set<std::string> stack_of(const file_tree& files, const std::string& disk) {
+    std::set<std::string> stack;
+    collect_stack(files, disk, stack_depth_max, stack);
+    return stack;
+}
+
+std::string number_of(const file_tree& files, const std::string& name) {
+    return files.read_line(block_path(name) + "/dev");
+}
+
+/// "259:1"
+device_number parse_number(const std::string& text) {
+    device_number number;
+    number.block = true;
+    const auto* end = text.data() + text.size();
+    const auto read = std::from_chars(text.data(), end, number.major);
+    if (read.ptr != end) std::from_chars(read.ptr + 1, end, number.minor);
+    return number;
+}
+
+/// Its node as the kernel named it, e.g. "/dev/nvme0n1".
+std::string node_of(const file_tree& files, const std::string& name) {
+    std::istringstream lines(files.read_or_empty(block_path(name) + "/uevent"));
+    for (std::string line; std::getline(lines, line);)
+        if (line.starts_with("DEVNAME=")) return "/dev/" + line.substr(8);
+    return "/dev/" + name;
+}
+
+} // namespace
+
+disk_uses::disk_uses(const file_tree& files)
+    : files_(files), mounts_(read_mounts(files, "/proc/self/mountinfo")),
+      swaps_(files.read_or_empty("/proc/swaps")) {}
+
+std::vector<device_use> disk_uses::uses_of(const pci_function& function) const {
+    std::vector<device_use> found;
+    for (const auto& disk : function.block_devices)
+        std::ranges::move(uses_of_disk(disk), std::back_inserter(found));
+    if (!function.block_devices.empty() && mounts_.has_error())
+        found.push_back({kind::unclear, "what is mounted cannot be read: " + mounts_.error().text});
+    return found;
+}
+
+std::vector<device_use> disk_uses::uses_of_disk(const std::string& disk) const {
+    std::vector<device_use> found;
+    // A path to the head of a multipath disk has no number and no node: the head is asked.
+    if (number_of(files_, disk).empty()) return found;
+    const auto stack = stack_of(files_, disk);
+    for (const auto& name : stack)
+        add_known_uses(name, found);
+    if (!found.empty()) return found;
+    for (const auto& name : stack)
+        for (const auto& holder : files_.list(block_path(name) + "/holders"))
+            found.push_back({kind::needed, holder + " stands on " + name});
+    if (found.empty()) ask_kernel(disk, found);
+    return found;
+}
+
+/// By its number, or by its source: btrfs has numbers of its own.
+bool disk_uses::is_mount_of(const mount_entry& mount, const std::string& number) const {
+    if (mount.number == number) return true;
+    if (!mount.number.starts_with("0:") || !mount.source.starts_with("/dev/")) return false;
+    const auto node = files_.inspect(mount.source).node;
+    return node && *node == parse_number(number);
+}
+
+void disk_uses::add_known_uses(const std::string& name, std::vector<device_use>& found) const {
+    const auto number = number_of(files_, name);
+    if (mounts_.has_value())
+        for (const auto& mount : *mounts_)
+            if (is_mount_of(mount, number)) {
+                found.push_back({kind::needed, name + " is mounted on " + mount.point});
+                break;
+            }
+    std::istringstream lines(swaps_);
+    for (std::string line; std::getline(lines, line);) {
+        const auto node = line.substr(0, line.find_first_of(" \t"));
+        const bool same = node == "/dev/" + name ||
+                          (node.starts_with("/dev/") &&
+                           files_.inspect(node).node == std::optional(parse_number(number)));
+        if (same) found.push_back({kind::needed, name + " is swap space"});
+    }
+}
+
+void disk_uses::ask_kernel(const std::string& disk, std::vector<device_use>& found) const {
+    const auto node = node_of(files_, disk);
+    std::string reason;
+    switch (files_.try_claim(node, parse_number(number_of(files_, disk)), reason)) {
+    case disk_claim::free:
+        return;
+    case disk_claim::closed:
+        found.push_back({kind::unclear, "whether the disk " + disk +
+                                            " is in use cannot be told: " + node + ": " + reason});
+        return;
+    case disk_claim::taken:
+        break;
+    }
+    const auto place = find_elsewhere(stack_of(files_, disk));
+    found.push_back(
+        {kind::needed, place ? *place
+                             : disk + " is in use: the kernel refuses it to others (a file system, "
+                                      "RAID or volume has it)"});
+}
+
+/// What has it is mounted in another mount namespace, or somebody took it a moment ago.
+std::optional<std::string> disk_uses::find_elsewhere(const std::set<std::string>& stack) const {
+    std::set<std::string> seen{files_.read_link("/proc/self/ns/mnt").value_or("")};
+    for (const auto& pid : files_.list("/proc")) {
+        if (pid.find_first_not_of("0123456789") != pid.npos) continue;
+        const auto space = files_.read_link("/proc/" + pid + "/ns/mnt");
+        if (!space || !seen.insert(*space).second) continue;
+        const auto mounts = read_mounts(files_, "/proc/" + pid + "/mountinfo");
+        if (mounts.has_error()) continue;
+        for (const auto& mount : *mounts)
+            for (const auto& name : stack)
+                if (is_mount_of(mount, number_of(files_, name)))
+                    return name + " is mounted on " + mount.point + " for process " + pid + " (" +
+                           files_.read_line("/proc/" + pid + "/comm") + ")";
+    }
+    return std::nullopt;
+}
+
+} // namespace vmplug
