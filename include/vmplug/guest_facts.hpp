@@ -17,8 +17,11 @@ struct guest_port {
     std::string why_not;                ///< empty when it takes a hot-add
     bool single_slot = false;           ///< a PCI Express port: one device, at slot 0
     std::vector<std::string> occupants; ///< qdev_ids, or QOM paths of devices without one
+    bool full = false;                  ///< of a bus with several slots: none is left
+    std::string slot;                   ///< what `addr=` must say; empty: QEMU's choice is right
+    bool bypasses_iommu = false;        ///< the guest's IOMMU, if it has one, is not asked here
 
-    bool is_free() const { return takes_hot_add && (!single_slot || occupants.empty()); }
+    bool is_free() const { return takes_hot_add && !full && (!single_slot || occupants.empty()); }
 };
 
 /// A device below /machine/peripheral, that is, one that a user added.
@@ -27,7 +30,8 @@ struct guest_device {
     std::string type;    ///< QOM type, e.g. "vfio-pci"
     std::string qom_path;
     std::string bus;                      ///< the bus that it sits on, empty when it sits on none
-    std::string host;                     ///< of an assigned device: QEMU's `host` property
+    std::string host;                     ///< of an assigned device: its address on the host, or
+                                          ///< the path that QEMU was given instead of one
     std::optional<guest_address> address; ///< as far as query-pci shows it
     bool configured = false;              ///< the guest has given addresses to its BARs
 };
@@ -45,9 +49,15 @@ struct device_model {
     const property* find(std::string_view name) const;
 };
 
+/// An IOMMU that QEMU shows to the guest.
+struct guest_iommu {
+    std::string type;    ///< QOM type or the machine's word, e.g. "intel-iommu", "smmuv3"
+    std::string why_not; ///< why QEMU adds no assigned device behind it; empty: it does
+};
+
 /// What a guest's QEMU says of itself. Everything in it is untrusted text.
 ///
-/// Source: query-version, query-name, query-status, query-pci, qom-list, qom-get,
+/// Source: query-version, query-name, query-status, query-pci, qom-list, qom-list-types, qom-get,
 /// device-list-properties, query-migrate, query-memory-size-summary.
 struct guest_facts {
     std::string name;
@@ -59,6 +69,7 @@ struct guest_facts {
     std::uint64_t ram_bytes = 0;
     std::vector<guest_port> ports;
     std::vector<guest_device> devices;
+    std::optional<guest_iommu> iommu;
     std::optional<device_model> vfio_pci;
     std::optional<device_model> pci_assign;
 

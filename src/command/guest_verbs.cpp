@@ -132,6 +132,7 @@ namespace {
 table_cell port_state(const json& port) {
     if (!port.value("takes_hot_add", false)) return {text_at(port, "why_not"), ink::quiet};
     if (port.value("free", false)) return {"free", ink::good};
+    if (port.value("full", false)) return {"full: no slot is left", ink::doubtful};
     return {"occupied by " + join(port["occupants"], ", "), ink::doubtful};
 }
 

@@ -67,7 +67,8 @@ json to_json(const qemu_process& process) {
 json to_json(const guest_port& port) {
     return {{"bus", port.bus},         {"type", port.type},
             {"free", port.is_free()},  {"takes_hot_add", port.takes_hot_add},
-            {"why_not", port.why_not}, {"occupants", port.occupants}};
+            {"why_not", port.why_not}, {"occupants", port.occupants},
+            {"slot", port.slot},       {"full", port.full}};
 }
 
 json to_json(const guest_device& device) {

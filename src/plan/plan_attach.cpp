@@ -50,7 +50,9 @@ result<std::string> device_add_arguments(const attach_request& request,
                        ",\"id\":" + quote_json(choice.id);
     if (choice.name_port) text += ",\"bus\":" + quote_json(choice.port->bus);
     // QEMU accepts a second device on an occupied port unless the slot is named.
-    if (choice.port->single_slot) text += R"(,"addr":"0x0")";
+    const auto slot = choice.port->single_slot ? std::string("0x0") : choice.port->slot;
+    if (!slot.empty() && !request.properties.contains("addr"))
+        text += ",\"addr\":" + quote_json(slot);
     for (const auto& [name, value] : request.properties) {
         if (name == "driver" || name == "host" || name == "id" || name == "bus" ||
             (name == "addr" && choice.port->single_slot))

@@ -36,6 +36,10 @@ json child(const char* name, const char* type) {
     return {{"name", name}, {"type", std::string("child<") + type + ">"}};
 }
 
+json type(const char* name) {
+    return {{"name", name}, {"parent", "device"}};
+}
+
 // As QEMU 7.2 answered for -machine q35 with two root ports, one without an id, and an e1000e.
 replies q35() {
     return {
@@ -53,7 +57,29 @@ replies q35() {
         {"qom-get /machine/peripheral/nic9 host", "0000:01:00.0"},
         {"qom-get /machine/peripheral/rp1 parent_bus", "/machine/q35/pcie.0"},
         {"qom-get /machine/peripheral/rp0 parent_bus", "/machine/q35/pcie.0"},
-        {"qom-get /machine/peripheral/rp1 hotplug", true},
+        {"qom-list /machine",
+         json::array({child("unattached", "container"), child("q35", "q35-pcihost")})},
+        {"qom-list /machine/unattached", json::array({child("device[2]", "ICH9-LPC")})},
+        {"qom-list-types PCI", json::array({{{"name", "PCIE"}, {"parent", "PCI"}},
+                                            {{"name", "PCI"}, {"parent", "bus"}},
+                                            {{"name", "pxb-pcie-bus"}, {"parent", "PCIE"}}})},
+        {"qom-list-types pci-host-bridge",
+         json::array({type("pxb-host"), type("q35-pcihost"), type("i440FX-pcihost"),
+                      type("spapr-pci-host-bridge")})},
+        {"qom-list-types base-pci-bridge",
+         json::array({type("pcie-root-port"), type("pcie-pci-bridge"), type("pci-bridge")})},
+        {"qom-list-types x86-iommu", json::array({type("amd-iommu"), type("intel-iommu")})},
+        {"qom-list-types arm-smmu", json::array()},
+        {"qom-list /machine/q35", json::array({child("pcie.0", "PCIE"), child("mch", "mch")})},
+        {"qom-list /machine/peripheral/rp0", json::array({child("rp0", "PCIE")})},
+        {"qom-list /machine/peripheral/rp1", json::array({child("rp1", "PCIE")})},
+        {"qom-list /machine/peripheral-anon/device[0]", json::array({child("pcie.0", "PCIE")})},
+        {"qom-get /machine/peripheral-anon/device[0] parent_bus", "/machine/q35/pcie.0"},
+        {"qom-get /machine/q35/pcie.0 hotplug-handler", ""},
+        {"qom-get /machine/peripheral/rp0/rp0 hotplug-handler", "/machine/unattached/device[2]"},
+        {"qom-get /machine/peripheral/rp1/rp1 hotplug-handler", "/machine/unattached/device[2]"},
+        {"qom-get /machine/peripheral-anon/device[0]/pcie.0 hotplug-handler",
+         "/machine/unattached/device[2]"},
         {"device-list-properties vfio-pci",
          json::array({{{"name", "host"}, {"type", "str"}}, {{"name", "x-vga"}, {"type", "bool"}}})},
     };
@@ -87,6 +113,7 @@ TEST_CASE("the ports of a q35 guest and what sits in them") {
 
 TEST_CASE("a port that was started without hot-plug is not offered") {
     auto known = q35();
+    known["qom-get /machine/peripheral/rp1/rp1 hotplug-handler"] = "";
     known["qom-get /machine/peripheral/rp1 hotplug"] = false;
     const auto facts = survey(known);
     CHECK_FALSE(facts.find_port("rp1")->is_free());
@@ -108,13 +135,161 @@ TEST_CASE("a device is configured when its BARs have addresses") {
     CHECK(survey(known).find_device("nic9")->configured);
 }
 
-TEST_CASE("the i440fx root bus takes many devices") {
+namespace {
+
+// As QEMU 7.2 answered for -machine pc with a pci-bridge and an assigned device.
+replies i440fx() {
     auto known = q35();
     known["qom-get /machine type"] = "pc-i440fx-7.2-machine";
+    known["qom-list /machine"] = json::array({child("i440fx", "i440FX-pcihost")});
+    known["qom-list /machine/i440fx"] = json::array({child("pci.0", "PCI")});
+    known["qom-get /machine/i440fx/pci.0 hotplug-handler"] = "/machine/unattached/device[18]";
+    known["qom-list /machine/peripheral"] =
+        json::array({child("nic9", "vfio-pci"), child("br1", "pci-bridge")});
+    known["qom-list /machine/peripheral-anon"] = json::array();
     known["qom-get /machine/peripheral/nic9 parent_bus"] = "/machine/i440fx/pci.0";
+    known["qom-get /machine/peripheral/nic9 addr"] = 16;
+    known["qom-get /machine/peripheral/br1 parent_bus"] = "/machine/i440fx/pci.0";
+    known["qom-get /machine/peripheral/br1 addr"] = 24;
+    known["qom-list /machine/peripheral/br1"] = json::array({child("br1", "PCI")});
+    known["qom-get /machine/peripheral/br1/br1 hotplug-handler"] = "/machine/unattached/device[18]";
+    known["query-pci"] = json::array(
+        {{{"bus", 0},
+          {"devices", json::array({{{"slot", 0}, {"function", 0}, {"qdev_id", ""}},
+                                   {{"slot", 1}, {"function", 3}, {"qdev_id", ""}},
+                                   {{"slot", 1}, {"function", 0}, {"qdev_id", ""}},
+                                   {{"slot", 2}, {"function", 0}, {"qdev_id", "nic9"}},
+                                   {{"slot", 3}, {"function", 0}, {"qdev_id", "br1"}}})}}});
+    return known;
+}
+
+/// More devices of a user on pci.0, at slots 4 and up.
+void fill_root_bus(replies& known, int last) {
+    for (int slot = 4; slot <= last; ++slot) {
+        const auto name = "e" + std::to_string(slot);
+        known["qom-list /machine/peripheral"].push_back(child(name.c_str(), "e1000"));
+        known["qom-get /machine/peripheral/" + name + " parent_bus"] = "/machine/i440fx/pci.0";
+        known["qom-get /machine/peripheral/" + name + " addr"] = slot * 8;
+    }
+}
+
+} // namespace
+
+TEST_CASE("the i440fx root bus takes many devices") {
+    const auto facts = survey(i440fx());
+    CHECK(facts.find_port("pci.0")->is_free());
+    CHECK(facts.find_port("pci.0")->occupants == std::vector<std::string>{"nic9", "br1"});
+    CHECK(facts.find_port("pci.0")->slot.empty());
+    CHECK(facts.find_port("br1")->is_free());
+    CHECK(facts.ports.front().bus == "pci.0");
+}
+
+TEST_CASE("a bus without a slot left is full") {
+    auto known = i440fx();
+    fill_root_bus(known, 30);
+    CHECK(survey(known).find_port("pci.0")->is_free());
+    fill_root_bus(known, 31);
+    const auto facts = survey(known);
+    CHECK(facts.find_port("pci.0")->full);
+    CHECK_FALSE(facts.find_port("pci.0")->is_free());
+}
+
+TEST_CASE("the slot is named where QEMU's own choice would fail") {
+    auto known = i440fx();
+    // A bridge with a controller of its own has no slot 0.
+    known["qom-get /machine/peripheral/br1/br1 hotplug-handler"] = "/machine/peripheral/br1";
+    CHECK(survey(known).find_port("br1")->slot == "0x1");
+    // Function 0 of a slot is free, another one of it is not.
+    known["qom-get /machine/peripheral/nic9 addr"] = 17;
+    CHECK(survey(known).find_port("pci.0")->slot == "0x4");
+    known["qom-get /machine/peripheral/nic9 addr"] = "2.1";
+    CHECK(survey(known).find_port("pci.0")->slot.empty());
+}
+
+TEST_CASE("a bus that nothing of QEMU's handles takes no hot-add") {
+    auto known = i440fx();
+    known["qom-get /machine/i440fx/pci.0 hotplug-handler"] = "";
+    CHECK_FALSE(survey(known).find_port("pci.0")->is_free());
+    known.erase("qom-get /machine/peripheral/br1/br1 hotplug-handler");
+    CHECK_FALSE(survey(known).find_port("br1")->is_free());
+}
+
+TEST_CASE("host bridges of other machines, also those that a user added") {
+    auto known = i440fx();
+    known["qom-get /machine type"] = "pseries-7.2-machine";
+    known["qom-list /machine"] = json::array();
+    known["qom-list /machine/unattached"] =
+        json::array({child("device[4]", "spapr-pci-host-bridge")});
+    known["qom-list /machine/unattached/device[4]"] = json::array({child("pci.0", "PCI")});
+    known["qom-get /machine/unattached/device[4]/pci.0 hotplug-handler"] =
+        "/machine/unattached/device[4]";
+    known["qom-list /machine/peripheral"] = json::array({child("phb1", "spapr-pci-host-bridge")});
+    known["qom-list /machine/peripheral/phb1"] = json::array({child("phb1.0", "PCI")});
+    known["qom-get /machine/peripheral/phb1/phb1.0 hotplug-handler"] = "/machine/peripheral/phb1";
+    const auto facts = survey(known);
+    REQUIRE(facts.ports.size() == 2);
+    CHECK(facts.ports[0].bus == "pci.0");
+    CHECK(facts.find_port("phb1.0")->is_free());
+    CHECK(facts.find_port("phb1.0")->slot.empty());
+}
+
+TEST_CASE("of two buses of one name QEMU finds the upper one, and only that is offered") {
+    auto known = i440fx();
+    known["qom-list /machine/peripheral/br1"] = json::array({child("pci.0", "PCI")});
+    known["qom-get /machine/peripheral/br1/pci.0 hotplug-handler"] =
+        "/machine/unattached/device[18]";
     const auto facts = survey(known);
     CHECK(facts.find_port("pci.0")->is_free());
-    CHECK(facts.find_port("pci.0")->occupants == std::vector<std::string>{"nic9"});
+    CHECK_FALSE(facts.find_port("/machine/peripheral/br1")->takes_hot_add);
+}
+
+TEST_CASE("an assigned device is known by the path that QEMU was given, too") {
+    auto known = q35();
+    known["qom-get /machine/peripheral/nic9 host"] = "";
+    known["qom-get /machine/peripheral/nic9 sysfsdev"] = "/sys/bus/pci/devices/0000:01:00.0";
+    CHECK(survey(known).find_device("nic9")->host == "0000:01:00.0");
+    known["qom-get /machine/peripheral/nic9 sysfsdev"] = "/sys/class/net/eth1/device";
+    CHECK(survey(known).find_device("nic9")->host == "/sys/class/net/eth1/device");
+}
+
+TEST_CASE("a guest's IOMMU, and whether QEMU adds assigned devices behind it") {
+    auto known = q35();
+    CHECK_FALSE(survey(known).iommu);
+    known["qom-list /machine/peripheral-anon"].push_back(child("device[1]", "intel-iommu"));
+    CHECK(survey(known).iommu->why_not == "it was started without caching-mode=on");
+    known["qom-get /machine/peripheral-anon/device[1] caching-mode"] = true;
+    CHECK(survey(known).iommu->why_not.empty());
+    CHECK_FALSE(survey(known).find_port("rp1")->bypasses_iommu);
+    known["qom-get /machine/q35 bypass-iommu"] = true;
+    CHECK(survey(known).find_port("rp1")->bypasses_iommu);
+    known["qom-list /machine/peripheral-anon"] = json::array();
+    known["qom-list /machine"].push_back({{"name", "iommu"}, {"type", "string"}});
+    known["qom-get /machine iommu"] = "none";
+    CHECK_FALSE(survey(known).iommu);
+    known["qom-get /machine iommu"] = "smmuv3";
+    CHECK_FALSE(survey(known).iommu->why_not.empty());
+    known["qom-list /machine/peripheral"].push_back(child("v", "virtio-iommu-pci"));
+    known["qom-get /machine iommu"] = "none";
+    CHECK(survey(known).iommu->why_not.empty());
+}
+
+TEST_CASE("a QEMU that knows no hot-plug handlers is judged by its types") {
+    auto known = q35();
+    for (auto& [key, value] : replies(known))
+        if (key.ends_with("hotplug-handler") || key.starts_with("qom-list-types")) known.erase(key);
+    const auto facts = survey(known);
+    CHECK(facts.find_port("rp1")->is_free());
+    CHECK_FALSE(facts.find_port("pcie.0")->takes_hot_add);
+}
+
+TEST_CASE("sizes that a guest claims do not overflow") {
+    auto known = q35();
+    known["query-memory-size-summary"] = {{"base-memory", 9223372036854775807},
+                                          {"plugged-memory", 9223372036854775807}};
+    CHECK(survey(known).ram_bytes == 9223372036854775807U);
+    CHECK(survey(known).locked_bytes() > survey(known).ram_bytes);
+    known["query-memory-size-summary"] = {{"base-memory", -5}, {"plugged-memory", 7}};
+    CHECK(survey(known).ram_bytes == 7);
 }
 
 TEST_CASE("replies of another form than documented count as missing") {
