@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <optional>
 #include <set>
+#include <utility>
 
 namespace vmplug {
 namespace {
@@ -103,29 +105,112 @@ std::string property_of(const tree_device& device, const std::string& key) {
     return found == device.properties.end() ? std::string() : found->second;
 }
 
-void take_tree(const device_tree& tree, guest_facts& facts) {
-    facts.machine_type = machine_type_of(tree);
-    std::set<std::string> hot_plug_off;
-    for (const auto& each : tree.devices) {
-        if (!was_added(each, tree)) continue;
-        guest_device device;
-        device.qdev_id = each.qdev_id;
-        device.type = each.type;
-        device.bus = each.bus;
-        // There are no QOM paths here: this says as much to a person.
-        device.qom_path =
-            each.qdev_id.empty() ? "a " + each.type + " without id on " + each.bus : each.qdev_id;
-        if (is_assigned_type(each.type)) device.host = property_of(each, "host");
-        device.configured = each.configured;
-        const auto hot_plug = property_of(each, "hotplug");
-        if (hot_plug == "false" || hot_plug == "off") hot_plug_off.insert(device.qom_path);
-        facts.devices.push_back(std::move(device));
+bool is_switched_off(const tree_device& port) {
+    const auto hot_plug = property_of(port, "hotplug");
+    return hot_plug == "false" || hot_plug == "off";
+}
+
+/// "02.0", as slot * 8 + function.
+std::optional<unsigned> devfn_of(const tree_device& device) {
+    const auto text = property_of(device, "addr");
+    unsigned slot = 0;
+    unsigned function = 0;
+    const auto* end = text.data() + text.size();
+    const auto read = std::from_chars(text.data(), end, slot, 16);
+    if (read.ec != std::errc() || read.ptr == end || *read.ptr != '.') return std::nullopt;
+    const auto rest = std::from_chars(read.ptr + 1, end, function, 16);
+    if (rest.ec != std::errc() || rest.ptr != end || slot > 31 || function > 7) return std::nullopt;
+    return slot * 8 + function;
+}
+
+/// The root buses whose place in QOM is the machine's name for them.
+std::string root_path(const device_tree& tree) {
+    if (tree.has_type("i440FX-pcihost")) return "/machine/i440fx/pci.0";
+    return tree.has_type("q35-pcihost") ? "/machine/q35/pcie.0" : "";
+}
+
+guest_device device_of(const tree_device& each) {
+    guest_device device;
+    device.qdev_id = each.qdev_id;
+    device.type = each.type;
+    device.bus = each.bus;
+    // There are no QOM paths here: this says as much to a person.
+    device.qom_path =
+        each.qdev_id.empty() ? "a " + each.type + " without id on " + each.bus : each.qdev_id;
+    if (is_assigned_type(each.type)) {
+        const auto path = property_of(each, "sysfsdev");
+        const auto address = parse_host_address(path.substr(path.rfind('/') + 1));
+        device.host = address.has_value() ? format_address(*address)
+                      : path.empty()      ? property_of(each, "host")
+                                          : path;
     }
-    facts.ports.clear();
-    collect_ports(facts, hot_plug_off);
+    device.configured = each.configured;
+    return device;
 }
 
 } // namespace
+
+void hmp_survey::add_bridge(const tree_device& bridge, const std::string& upstream) {
+    pci_bus bus;
+    bus.bridge_path = "/machine/peripheral/" + bridge.qdev_id;
+    bus.path = bus.bridge_path + "/" + bridge.qdev_id;
+    bus.bridge_type = bridge.type;
+    bus.upstream = upstream;
+    bus.express = is_single_slot(bridge.type);
+    bus.switched_off = is_switched_off(bridge);
+    buses_.push_back(std::move(bus));
+}
+
+/// Ports by the rules that their types have, until QEMU says who handles a hot-add.
+void hmp_survey::take_tree(const device_tree& tree) {
+    facts_.machine_type = machine_type_of(tree);
+    facts_.ports.clear();
+    buses_.clear();
+    occupants_.clear();
+    std::set<std::string> hot_plug_off;
+    pci_bus root;
+    root.path = root_path(tree);
+    root.bridge_path = root.path.substr(0, root.path.rfind('/'));
+    root.root = true;
+    root.express = root.name() == "pcie.0";
+    if (!root.path.empty()) buses_.push_back(root);
+    for (const auto& each : tree.devices) {
+        const auto bus = each.bus == root.name()
+                             ? root.path
+                             : "/machine/peripheral/" + each.bus + "/" + each.bus;
+        const bool added = was_added(each, tree);
+        auto device = device_of(each);
+        occupants_.push_back({bus, added ? device.qom_path : "", devfn_of(each)});
+        if (!added) continue;
+        if (is_switched_off(each)) hot_plug_off.insert(device.qom_path);
+        if (offers_bus(each.type) && !each.qdev_id.empty()) add_bridge(each, bus);
+        facts_.devices.push_back(std::move(device));
+    }
+    collect_ports(facts_, hot_plug_off);
+}
+
+/// A port without an id is known by the rules alone, which do not offer it.
+void hmp_survey::take_told(guest_facts& facts) const {
+    auto told = make_ports(buses_, occupants_, facts.machine_type);
+    for (const auto& port : facts.ports)
+        if (port.bus.find(' ') != std::string::npos) told.push_back(port);
+    facts.ports = std::move(told);
+}
+
+std::vector<std::string> hmp_survey::bus_lines() const {
+    std::vector<std::string> lines;
+    for (const auto& bus : buses_)
+        lines.push_back("qom-get " + bus.path + " hotplug-handler");
+    return lines;
+}
+
+/// The answer is JSON text: a path, or an empty one.
+void hmp_survey::answer_bus(std::size_t number, std::string_view output) {
+    const auto text = output.substr(0, output.find_last_not_of("\r\n ") + 1);
+    if (number >= buses_.size() || text.size() < 2 || text.front() != '"' || text.back() != '"')
+        return;
+    buses_[number].handler = text.substr(1, text.size() - 2);
+}
 
 std::span<const char* const> hmp_survey_lines() {
     static constexpr std::array lines{"info name",
@@ -158,10 +243,9 @@ void hmp_survey::answer(std::size_t number, std::string_view output) {
             number_after(text, "base memory: ") + number_after(text, "plugged memory: ");
         return;
     case tree:
-        return take_tree(parse_device_tree(text), facts_);
+        return take_tree(parse_device_tree(text));
     case pci:
-        if (facts_.machine_type.empty() && facts_.devices.empty())
-            take_tree(parse_pci_list(text), facts_);
+        if (facts_.machine_type.empty() && facts_.devices.empty()) take_tree(parse_pci_list(text));
         return;
     case models:
         knows_models_ = text.find("name \"") != text.npos;
@@ -184,6 +268,8 @@ void hmp_survey::answer(std::size_t number, std::string_view output) {
 /// pci-assign is what they may have; device_add finds out.
 guest_facts hmp_survey::facts() const {
     auto facts = facts_;
+    if (std::ranges::any_of(buses_, [](const pci_bus& bus) { return bus.handler.has_value(); }))
+        take_told(facts);
     if (!knows_models_ && !facts.vfio_pci && !facts.pci_assign)
         facts.pci_assign = device_model{"pci-assign", {}};
     return facts;

@@ -1,10 +1,14 @@
 #pragma once
 
+#include "guest/device_tree.hpp"
+#include "guest/pci_buses.hpp"
+
 #include <vmplug/guest_facts.hpp>
 
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace vmplug {
 
@@ -23,10 +27,23 @@ public:
     /// `output` is that of the line of the same number; empty when it failed.
     void answer(std::size_t number, std::string_view output);
 
+    /// What is to be asked after those: who handles a hot-add of each bus. QEMUs before 5.2 have no
+    /// such line: after one that failed the rest need not be asked.
+    std::vector<std::string> bus_lines() const;
+
+    /// `output` of the bus line of that number.
+    void answer_bus(std::size_t number, std::string_view output);
+
     guest_facts facts() const;
 
 private:
+    void take_tree(const device_tree& tree);
+    void add_bridge(const tree_device& bridge, const std::string& upstream);
+    void take_told(guest_facts& facts) const;
+
     guest_facts facts_;
+    std::vector<pci_bus> buses_; ///< those whose QOM path follows from their names
+    std::vector<bus_occupant> occupants_;
     bool knows_models_ = false;
 };
 

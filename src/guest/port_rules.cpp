@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace vmplug {
 namespace {
@@ -31,7 +32,7 @@ guest_port root_bus(const std::string& machine_type) {
     root.bus = i440fx ? "pci.0" : "pcie.0";
     root.type = machine_type;
     root.takes_hot_add = i440fx;
-    if (!i440fx) root.why_not = "the root bus of this machine type takes no hot-add";
+    if (!i440fx) root.why_not = "the root bus of this machine takes no hot-add";
     return root;
 }
 
@@ -54,6 +55,10 @@ bool is_assigned_type(std::string_view type) {
     return type == "vfio-pci" || type == "kvm-pci-assign" || type == "pci-assign";
 }
 
+bool offers_bus(std::string_view type) {
+    return find_bridge_type(type) != nullptr;
+}
+
 bool is_single_slot(std::string_view type) {
     const auto* bridge = find_bridge_type(type);
     return bridge && bridge->single_slot;
@@ -65,7 +70,9 @@ void collect_ports(guest_facts& facts, const std::set<std::string>& hot_plug_off
         if (const auto* bridge = find_bridge_type(device.type))
             facts.ports.push_back(port_of(device, *bridge, hot_plug_off.contains(device.qom_path)));
     // QOM lists its children in no order; people expect rp0 to be taken first.
-    std::ranges::sort(facts.ports.begin() + 1, facts.ports.end(), {}, &guest_port::bus);
+    std::ranges::sort(facts.ports.begin() + 1, facts.ports.end(), {}, [](const guest_port& port) {
+        return std::pair(!port.single_slot, port.bus);
+    });
     for (auto& port : facts.ports)
         for (const auto& device : facts.devices)
             if (device.bus == port.bus)

@@ -22,7 +22,8 @@ class Qemu:
         with open(self.socket + ".log", "w") as log:
             self.process = subprocess.Popen(
                 [program, "-S", "-nodefaults", "-no-user-config", "-display", "none", "-m", "256",
-                 "-qmp", f"unix:{self.socket},server=on,wait=off", *arguments], stderr=log)
+                 "-qmp", f"unix:{self.socket},server=on,wait=off",
+                 "-monitor", f"unix:{self.socket}.hmp,server=on,wait=off", *arguments], stderr=log)
         wait_until(self.answers, 30, f"{program} runs: {open(self.socket + '.log').read()}")
 
     def answers(self):
@@ -33,8 +34,8 @@ class Qemu:
         except OSError:
             return False
 
-    def ports(self):
-        result = vmplug("ports", "qmp:" + self.socket)
+    def ports(self, human=False):
+        result = vmplug("ports", f"hmp:{self.socket}.hmp" if human else "qmp:" + self.socket)
         expect(result.code == 0, result)
         return result.json["ports"]
 
@@ -143,6 +144,23 @@ def a_full_bus_is_not_free():
     compare(PC, "-machine", "pc", "-device", "e1000,addr=2.1", free=["pci.0"])
 
 
+def a_human_monitor_tells_the_same():
+    for options in (["-machine", "pc,acpi=off"],
+                    ["-machine", "pc", "-global", "PIIX4_PM.acpi-root-pci-hotplug=off",
+                     "-device", "pci-bridge,id=br1,chassis_nr=9"],
+                    ["-machine", "pc", "-device", "e1000,addr=2.1,id=odd"],
+                    ["-machine", "pc", *[word for slot in range(2, 32) for word in
+                                         ("-device", f"e1000,id=e{slot},addr={slot:x}")]],
+                    ["-machine", "pc-q35-6.0", "-device", "pcie-pci-bridge,id=br1", *ROOT_PORT],
+                    ["-machine", "q35", "-device", "pcie-root-port,id=rp0,chassis=1,hotplug=off"]):
+        with Qemu(PC, *options) as qemu:
+            over_qmp, over_hmp = qemu.ports(), qemu.ports(human=True)
+            for each in over_qmp + over_hmp:
+                each.pop("type") # the machine's is known roughly over HMP
+                each["occupants"].sort()
+            expect(over_qmp == over_hmp, f"{over_qmp}\n{over_hmp}")
+
+
 def bridges_that_were_added_live_are_seen():
     with Qemu("qemu-system-ppc64", "-machine", "pseries") as qemu:
         with Qmp(qemu.socket) as qmp:
@@ -164,6 +182,7 @@ if __name__ == "__main__":
         the_buses_of_i440fx,
         machines_of_other_kinds,
         a_full_bus_is_not_free,
+        a_human_monitor_tells_the_same,
         bridges_that_were_added_live_are_seen,
         two_buses_of_one_name_are_told_apart,
     ])
