@@ -1,6 +1,7 @@
 #include "cli/command_line.hpp"
 
-#include "command/terminal_text.hpp"
+#include "command/json_text.hpp"
+#include "command/printable_json.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -8,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 namespace vmplug {
 namespace {
@@ -100,15 +102,16 @@ void take_values(const verb_values& values, invocation& into) {
 }
 
 /// The first word that is no option, if no verb has that name.
-std::string unknown_verb(int argc, char** argv) {
+std::optional<std::string> unknown_verb(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
         if (std::strcmp(argv[i], "--state-dir") == 0) {
             ++i;
             continue;
         }
-        if (argv[i][0] != '-') return find_verb(argv[i]) ? "" : argv[i];
+        if (argv[i][0] == '-') continue;
+        return find_verb(argv[i]) ? std::nullopt : std::optional<std::string>(argv[i]);
     }
-    return {};
+    return std::nullopt;
 }
 
 /// For an option that is not known: CLI11 names it behind the last colon.
@@ -126,23 +129,16 @@ std::string meant_option(const CLI::ParseError& wrong, const std::vector<CLI::Ap
     return did_you_mean(text.substr(dashes), names);
 }
 
-std::string usage_text(const std::string& reason, const std::string& help_of) {
-    return "vmplug: " + escape_for_terminal(reason.substr(0, shown_max)) + "\n  `vmplug " +
-           help_of + "--help` shows what is allowed\n";
-}
-
-command_line::ending usage_error(const command_line& parsed, const std::string& reason,
+/// `help_of`: the verb with a space after it, or nothing.
+command_line::ending usage_error(const command_line& parsed, error wrong,
                                  const std::string& help_of) {
-    command_line::ending ended{2, {}, usage_text(reason, help_of)};
-    if (parsed.json) {
-        const nlohmann::json value{{"outcome", "usage"},
-                                   {"error",
-                                    {{"code", "invalid_argument"},
-                                     {"where", ""},
-                                     {"text", reason.substr(0, shown_max)},
-                                     {"remedy", "vmplug " + help_of + "--help"}}}};
-        ended.output = value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-    }
+    wrong.code = error_code::invalid_argument;
+    wrong.text = wrong.text.substr(0, shown_max);
+    const auto help = "`vmplug " + help_of + "--help` shows what is allowed";
+    wrong.remedy += (wrong.remedy.empty() ? "" : "; ") + help;
+    const auto answer = misused(wrong);
+    command_line::ending ended{answer.exit_code, {}, render_error(answer.value["error"])};
+    if (parsed.json) ended.output = json_line(answer.value);
     return ended;
 }
 
@@ -174,12 +170,16 @@ command_line parse_command_line(int argc, char** argv) {
     }
     parsed.json = std::any_of(argv, argv + argc,
                               [](const char* each) { return std::strcmp(each, "--json") == 0; });
-    if (const auto wrong = unknown_verb(argc, argv); !wrong.empty()) {
+    if (const auto wrong = unknown_verb(argc, argv)) {
         std::vector<std::string> names;
         for (const auto& row : verbs())
             names.emplace_back(row.name);
         parsed.ended = usage_error(
-            parsed, "there is no verb '" + wrong.substr(0, 60) + "'" + did_you_mean(wrong, names),
+            parsed,
+            {{},
+             {},
+             "there is no verb '" + wrong->substr(0, 60) + "'" + did_you_mean(*wrong, names),
+             {}},
             "");
         return parsed;
     }
@@ -196,7 +196,8 @@ command_line parse_command_line(int argc, char** argv) {
         const bool nothing = argc == 1;
         parsed.ended =
             nothing ? command_line::ending{2, {}, app.help()}
-                    : usage_error(parsed, wrong.what() + meant_option(wrong, chosen), verb_name);
+                    : usage_error(parsed, {{}, {}, wrong.what() + meant_option(wrong, chosen), {}},
+                                  verb_name);
         return parsed;
     }
     const auto& [row, values] = commands.at(app.get_subcommands().front());

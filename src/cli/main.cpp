@@ -4,6 +4,7 @@
 #include "cli/terminal.hpp"
 #include "cli/watch.hpp"
 #include "command/json_text.hpp"
+#include "command/printable_json.hpp"
 #include "command/terminal_text.hpp"
 #include "repl/repl.hpp"
 
@@ -21,6 +22,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 
@@ -29,6 +31,14 @@
 namespace {
 
 using namespace vmplug;
+
+/// The exit code when what there was to say was lost with that errno, 0 if it was not. A reader
+/// that has enough (`| head`) is no failure.
+int told(int exit_code, int lost) {
+    if (lost == 0 || lost == EPIPE) return exit_code;
+    std::fprintf(stderr, "vmplug: the answer could not be written: %s\n", std::strerror(lost));
+    return exit_code == 0 ? 1 : exit_code;
+}
 
 /// One run of one verb.
 class program {
@@ -68,7 +78,7 @@ private:
     command_context make_context(controller& control) {
         command_context context{control, {}, [this] { return stop_; }};
         context.emit = [this](const nlohmann::json& value, const std::string& text) {
-            if (!write_output(parsed_.json ? compact(value) : text)) stop_ = true;
+            if (!write(parsed_.json ? json_line(value) : text)) stop_ = true;
         };
         return context;
     }
@@ -81,8 +91,10 @@ private:
 
     boost::asio::awaitable<command_result> watch_verb(command_context& context) {
         return watch(*parsed_.asked, context, parsed_.values, [this](const nlohmann::json& value) {
-            if (parsed_.json) return write_output(compact(value));
-            return screen_.show(parsed_.asked->render(value, output_style()));
+            if (parsed_.json) return write(json_line(value));
+            const bool shown = screen_.show(parsed_.asked->render(value, output_style()));
+            if (!shown) lost_ = errno;
+            return shown;
         });
     }
 
@@ -106,8 +118,11 @@ private:
         });
     }
 
-    static std::string compact(const nlohmann::json& value) {
-        return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    /// Keeps why what could not be written was lost.
+    bool write(const std::string& text) {
+        if (write_output(text)) return true;
+        lost_ = errno;
+        return false;
     }
 
     void progress(const std::string& text) {
@@ -134,15 +149,12 @@ private:
     }
 
     int print() {
-        if (result_.streamed) return result_.exit_code;
-        const bool written =
-            write_output(parsed_.json ? compact(result_.value)
-                                      : parsed_.asked->render(result_.value, output_style()));
-        // A reader that has enough (`| head`) is no failure.
-        const bool lost = !written && errno != EPIPE;
-        if (lost) std::perror("vmplug: the answer could not be written");
-        if (!parsed_.json) print_errors();
-        return lost && result_.exit_code == 0 ? 1 : result_.exit_code;
+        if (!result_.streamed) {
+            write(parsed_.json ? json_line(result_.value)
+                               : parsed_.asked->render(result_.value, output_style()));
+            if (!parsed_.json) print_errors();
+        }
+        return told(result_.exit_code, lost_);
     }
 
     void print_errors() const {
@@ -167,6 +179,7 @@ private:
     boost::asio::signal_set signals_{io_, SIGINT, SIGTERM};
     boost::asio::signal_set terminal_signals_{io_};
     command_result result_;
+    int lost_ = 0; ///< errno of an answer that could not be written
     bool stop_ = false;
 };
 
@@ -201,8 +214,22 @@ std::string history_file() {
     return failed ? std::string() : directory + "/history";
 }
 
-verb_call parse_words(std::vector<std::string> words, const std::string& state_directory) {
+/// Exit 2 with one object for programs, or text for people.
+verb_call misuse(const error& wrong, bool json) {
+    const auto answer = misused(wrong);
+    const auto& failure = answer.value["error"];
+    return {nullptr,
+            {},
+            answer.exit_code,
+            json ? json_line(answer.value) : std::string(),
+            render_error(failure)};
+}
+
+verb_call parse_words(std::vector<std::string> words, const std::string& state_directory,
+                      bool json) {
+    const auto name = words.front();
     words.insert(words.begin(), "vmplug");
+    if (json) words.emplace_back("--json");
     std::vector<char*> pointers;
     for (auto& each : words)
         pointers.push_back(each.data());
@@ -213,7 +240,9 @@ verb_call parse_words(std::vector<std::string> words, const std::string& state_d
     const bool other_journal =
         !parsed.state_directory.empty() && parsed.state_directory != state_directory;
     if (!parsed.asked->run || other_journal || parsed.values.has("--watch"))
-        return {nullptr, {}, 2, {}, "vmplug: not within the prompt\n"};
+        return misuse({error_code::invalid_argument, name, "not within the prompt",
+                       "run it in a shell of its own"},
+                      json);
     call.row = parsed.asked;
     call.values = std::move(parsed.values);
     return call;
@@ -234,8 +263,7 @@ int program::run_repl() {
         options.history_file = history_file();
     std::setlocale(LC_CTYPE, ""); // what is typed has characters of several bytes
     options.parse_verb = [this](std::vector<std::string> words) {
-        if (parsed_.json) words.emplace_back("--json");
-        return parse_words(std::move(words), parsed_.state_directory);
+        return parse_words(std::move(words), parsed_.state_directory, parsed_.json);
     };
     options.begin_command = [this] { stop_ = false; };
     options.before_output = [this] { progress_.hide(); };
@@ -262,28 +290,42 @@ int program::run_repl() {
     });
     io_.run();
     if (failure) std::rethrow_exception(failure);
-    return code;
+    return told(code, lost_ != 0 ? lost_ : prompt.lost());
+}
+
+/// An exception is a bug, or an environment that cannot work.
+int report_fault(const std::exception& failure, bool json) {
+    const error fault{error_code::internal, {}, failure.what(), {}};
+    const nlohmann::json value{{"outcome", "fault"}, {"error", to_json(fault)}};
+    if (json) write_output(json_line(value));
+    std::fputs(render_error(value["error"]).c_str(), stderr);
+    return 1;
+}
+
+int end(const command_line::ending& ended) {
+    const int lost = write_output(ended.output) ? 0 : errno;
+    std::fputs(ended.failure.c_str(), stderr);
+    return told(ended.exit_code, lost);
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-    // A reader that goes away (`| head`) must not end an operation half-way.
+    // A reader that goes away (`| head`) must not end an operation half-way, nor a file that may
+    // not grow any more (RLIMIT_FSIZE): both are errors of a write.
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);
     keep_standard_descriptors();
+    bool json = false;
     try {
         if (const auto code = run_hidden_entry(argc, argv)) return *code;
         auto parsed = parse_command_line(argc, argv);
-        if (parsed.ended) {
-            std::fputs(parsed.ended->output.c_str(), stdout);
-            std::fputs(parsed.ended->failure.c_str(), stderr);
-            return parsed.ended->exit_code;
-        }
+        json = parsed.json;
+        if (parsed.ended) return end(*parsed.ended);
         const bool interactive = !parsed.asked->run;
         program run(std::move(parsed), join_arguments(argc, argv));
         return interactive ? run.run_repl() : run.run();
     } catch (const std::exception& failure) {
-        std::fprintf(stderr, "vmplug: internal: %s\n", failure.what());
-        return 1;
+        return report_fault(failure, json);
     }
 }

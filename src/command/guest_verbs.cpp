@@ -2,6 +2,7 @@
 #include "command/handlers.hpp"
 #include "command/json_colours.hpp"
 #include "command/json_text.hpp"
+#include "command/printable_json.hpp"
 #include "command/qmp_arguments.hpp"
 #include "command/qmp_call.hpp"
 #include "command/terminal_text.hpp"
@@ -275,9 +276,7 @@ command_task run_qmp(command_context& context, const invocation& asked) {
 
 std::string render_qmp(const json& value, const text_style& style) {
     if (!value.contains("return")) return {};
-    // json escapes controls; what is left of the terminal's tricks are direction marks and the
-    // like.
-    return paint_json(style, escape_lines(qmp::format_json(value["return"], 2)));
+    return paint_json(style, printable_json(value["return"], 2) + "\n");
 }
 
 std::string render_nothing(const json&, const text_style&) {

@@ -1,5 +1,6 @@
 #include "command/json_text.hpp"
 
+#include "command/printable_json.hpp"
 #include "command/terminal_text.hpp"
 
 namespace vmplug {
@@ -118,14 +119,14 @@ std::string render_error(const json& failure, const text_style& style) {
 std::string text_at(const json& value, const char* key) {
     const auto found = value.is_object() ? value.find(key) : value.end();
     if (found == value.end() || found->is_null()) return {};
-    return found->is_string() ? found->get<std::string>() : found->dump();
+    return found->is_string() ? found->get<std::string>() : printable_json(*found);
 }
 
 std::string join(const json& array, const char* between) {
     std::string text;
     for (const auto& each : array)
         text += (text.empty() ? "" : between) +
-                (each.is_string() ? each.get<std::string>() : each.dump());
+                (each.is_string() ? each.get<std::string>() : printable_json(each));
     return text;
 }
 

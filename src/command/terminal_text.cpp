@@ -1,38 +1,14 @@
 #include "command/terminal_text.hpp"
 
+#include "command/code_point.hpp"
+
 #include <algorithm>
-#include <cstdint>
 
 namespace vmplug {
 namespace {
 
-/// Length of the UTF-8 sequence that begins `text`, 0 when it begins none.
-std::size_t sequence_length(std::string_view text, std::uint32_t& code_point) {
-    const auto lead = static_cast<unsigned char>(text.front());
-    const std::size_t length = lead < 0x80   ? 1
-                               : lead < 0xc2 ? 0
-                               : lead < 0xe0 ? 2
-                               : lead < 0xf0 ? 3
-                               : lead < 0xf5 ? 4
-                                             : 0;
-    if (length == 0 || length > text.size()) return 0;
-    constexpr std::uint32_t lead_mask[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    code_point = lead & lead_mask[length];
-    for (std::size_t i = 1; i < length; ++i) {
-        const auto byte = static_cast<unsigned char>(text[i]);
-        if ((byte & 0xc0) != 0x80) return 0;
-        code_point = (code_point << 6) | (byte & 0x3fU);
-    }
-    return length;
-}
-
-/// Characters that act instead of showing: C0 and C1 controls, line separators, direction marks.
-bool acts(std::uint32_t code_point) {
-    return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0) || code_point == 0x61c ||
-           (code_point >= 0x200b && code_point <= 0x200f) ||
-           (code_point >= 0x2028 && code_point <= 0x202e) ||
-           (code_point >= 0x2060 && code_point <= 0x206f) || code_point == 0xfeff;
-}
+/// More marks than that on one character run into the lines above and below.
+constexpr int marks_max = 4;
 
 void append_escaped(std::string& out, unsigned char byte) {
     constexpr char digits[] = "0123456789abcdef";
@@ -46,16 +22,17 @@ void append_escaped(std::string& out, unsigned char byte) {
 std::string escape_for_terminal(std::string_view text) {
     std::string out;
     out.reserve(text.size());
+    int marks = marks_max; // there is nothing yet that a mark could stand on
     while (!text.empty()) {
-        std::uint32_t code_point = 0;
-        const auto length = sequence_length(text, code_point);
-        if (length == 0 || acts(code_point)) {
-            for (std::size_t i = 0; i < std::max<std::size_t>(length, 1); ++i)
-                append_escaped(out, static_cast<unsigned char>(text[i]));
-        } else {
-            out += text.substr(0, length);
-        }
-        text.remove_prefix(std::max<std::size_t>(length, 1));
+        const auto next = first_code_point(text);
+        const bool mark = next.valid && columns_of(next.value) == 0;
+        marks = mark ? marks + 1 : 0;
+        if (!next.valid || acts(next.value) || marks > marks_max)
+            for (const char each : text.substr(0, next.length))
+                append_escaped(out, static_cast<unsigned char>(each));
+        else
+            out += text.substr(0, next.length);
+        text.remove_prefix(next.length);
     }
     return out;
 }
@@ -70,20 +47,37 @@ std::string escape_lines(std::string_view text) {
     return safe;
 }
 
+namespace {
+
+/// Length of the colour (SGR) that `text` begins with, 0 when it begins with none.
+std::size_t colour_length(std::string_view text) {
+    if (!text.starts_with("\033[")) return 0;
+    const auto end = text.find_first_not_of("0123456789;", 2);
+    return end != text.npos && text[end] == 'm' ? end + 1 : 0;
+}
+
+} // namespace
+
 std::size_t display_width(std::string_view text) {
-    return static_cast<std::size_t>(std::ranges::count_if(
-        text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+    std::size_t columns = 0;
+    while (!text.empty()) {
+        const auto colour = colour_length(text);
+        const auto next = first_code_point(text);
+        if (colour == 0) columns += next.valid ? columns_of(next.value) : 1;
+        text.remove_prefix(std::max(colour, next.length));
+    }
+    return columns;
 }
 
 std::string cut_to_width(const std::string& text, std::size_t width) {
     if (display_width(text) <= width) return text;
     if (width == 0) return {};
     std::size_t columns = 0, end = 0;
-    while (end < text.size() && columns + 1 < width) {
-        ++end;
-        while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
-            ++end;
-        ++columns;
+    while (end < text.size()) {
+        const auto next = first_code_point(std::string_view(text).substr(end));
+        columns += next.valid ? columns_of(next.value) : 1;
+        if (columns >= width) break;
+        end += next.length;
     }
     return text.substr(0, end) + "\u2026";
 }

@@ -9,17 +9,18 @@
 namespace vmplug {
 
 /// Makes text from outside safe to print: control characters, escape sequences, bidirectional
-/// overrides and bytes that are not UTF-8 become visible \x1b-like forms. A guest's name cannot
-/// move the cursor or forge a line.
+/// overrides, what a terminal would not show, and bytes that are not UTF-8 become visible \x1b-like
+/// forms; so do combining marks that stand on nothing or pile up. A guest's name cannot move the
+/// cursor, forge a line or look like another's by what is not seen.
 std::string escape_for_terminal(std::string_view text);
 
 /// The same line by line: line breaks stay, and the last line has one.
 std::string escape_lines(std::string_view text);
 
-/// How many columns `text` takes, as long as it has no double-width characters.
+/// How many columns `text` takes, which is safe for a terminal. Colours take none.
 std::size_t display_width(std::string_view text);
 
-/// `text` in at most `width` columns, with an ellipsis where it was cut.
+/// `text`, which has no colours, in at most `width` columns, with an ellipsis where it was cut.
 std::string cut_to_width(const std::string& text, std::size_t width);
 
 /// What stands in a table: raw text, and what its colour says.

@@ -1,5 +1,7 @@
 #include "journal/sqlite.hpp"
 
+#include <cstring>
+
 namespace vmplug::sqlite {
 
 error failure_of(sqlite3* database) {
@@ -8,6 +10,8 @@ error failure_of(sqlite3* database) {
     const bool damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
     std::string text = sqlite3_errmsg(database);
     if (code == SQLITE_FULL) text += " (no space left on the device)";
+    const int reason = sqlite3_system_errno(database);
+    if (code == SQLITE_IOERR && reason != 0) text += std::string(": ") + std::strerror(reason);
     return error{damaged ? error_code::journal_corrupt : error_code::journal_unavailable,
                  file ? file : "",
                  std::move(text),

@@ -21,6 +21,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 
 namespace vmplug {
@@ -307,7 +308,8 @@ awaitable<int> repl::state::run_script() {
     }
     for (auto& line : split_script(*options.script)) {
         const int code = co_await execute(std::move(line));
-        if (code != 0 || finished) co_return code;
+        const bool unheard = out.lost() != 0 && out.lost() != EPIPE;
+        if (code != 0 || finished || unheard) co_return code;
     }
     co_return 0;
 }
@@ -405,6 +407,10 @@ std::unique_ptr<monitor> repl::open_monitor(const std::string& address) const {
 
 void repl::resume() {
     if (state_->terminal) state_->terminal->resume();
+}
+
+int repl::lost() const {
+    return state_->out.lost();
 }
 
 void repl::close() {

@@ -57,6 +57,9 @@ public:
     /// Ends it as soon as what runs has ended.
     void close();
 
+    /// errno of the first answer that could not be written, 0 when there is none.
+    int lost() const;
+
 private:
     struct state;
     std::shared_ptr<state> state_;

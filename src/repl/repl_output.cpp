@@ -2,10 +2,11 @@
 
 #include "command/json_colours.hpp"
 #include "command/json_text.hpp"
+#include "command/printable_json.hpp"
 #include "command/terminal_text.hpp"
-#include "qmp/message.hpp"
 #include "repl/pager.hpp"
 
+#include <cerrno>
 #include <cstdio>
 #include <utility>
 
@@ -16,16 +17,12 @@ using nlohmann::json;
 
 constexpr std::size_t kept_back_max = 1 << 20;
 
-std::string compact(const json& value) {
-    return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-}
-
 } // namespace
 
 int repl_output::show(const json& value, const std::string& text, int code) {
     record_.write("output", value);
     if (json_)
-        print(compact(value));
+        print(json_line(value));
     else if (terminal_ && is_longer_than_screen(text))
         long_answer_ += text;
     else
@@ -34,8 +31,7 @@ int repl_output::show(const json& value, const std::string& text, int code) {
 }
 
 int repl_output::show_json(const json& value, const json& shown) {
-    const auto text = escape_lines(qmp::format_json(shown, 2));
-    return show(value, paint_json(style_, text), 0);
+    return show(value, paint_json(style_, printable_json(shown, 2) + "\n"), 0);
 }
 
 int repl_output::ended(int code, const std::string& output, const std::string& failure) {
@@ -49,7 +45,7 @@ int repl_output::ended(int code, const std::string& output, const std::string& f
 
 void repl_output::guest_is(const std::string& guest, const std::string& what) {
     const json value{{"guest", guest}, {"monitor", what}};
-    print(json_ ? compact(value) : escape_for_terminal(guest) + ": " + what + "\n");
+    print(json_ ? json_line(value) : escape_for_terminal(guest) + ": " + what + "\n");
 }
 
 void repl_output::remark(const std::string& text) {
@@ -57,10 +53,17 @@ void repl_output::remark(const std::string& text) {
 }
 
 int repl_output::fail(const error& failure) {
-    const auto result = failed(failure);
+    return answer(failed(failure));
+}
+
+int repl_output::misuse(const error& failure) {
+    return answer(misused(failure));
+}
+
+int repl_output::answer(const command_result& result) {
     record_.write("output", result.value);
     if (json_)
-        print(compact(result.value));
+        print(json_line(result.value));
     else
         complain(result.value["error"]);
     return result.exit_code;
@@ -83,7 +86,7 @@ void repl_output::event(const std::string& guest, const monitor_event& happened)
     if (data.is_discarded()) data = json();
     const json value{{"guest", guest}, {"event", happened.name}, {"data", std::move(data)}};
     record_.write("event", value);
-    if (json_) return print(compact(value));
+    if (json_) return print(json_line(value));
     print(escape_for_terminal(guest) + ": " +
           paint(style_, ink::name, escape_for_terminal(happened.name)) + " " +
           escape_for_terminal(happened.data) + "\n");
@@ -98,10 +101,8 @@ void repl_output::print(const std::string& text) {
         return;
     else if (terminal_)
         terminal_->print_above(text);
-    else {
-        std::fputs(text.c_str(), stdout);
-        std::fflush(stdout);
-    }
+    else if ((std::fputs(text.c_str(), stdout) == EOF || std::fflush(stdout) != 0) && lost_ == 0)
+        lost_ = errno;
 }
 
 void repl_output::took(const std::string& duration) {

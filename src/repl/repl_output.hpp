@@ -1,6 +1,6 @@
 #pragma once
 
-#include "command/text_style.hpp"
+#include "command/verb.hpp"
 #include "repl/editor.hpp"
 #include "repl/transcript.hpp"
 
@@ -52,6 +52,9 @@ public:
 
     /// Returns the exit code.
     int fail(const error& failure);
+
+    /// The same of a usage error.
+    int misuse(const error& failure);
     void complain(const nlohmann::json& failure);
     void complain_text(const std::string& text);
 
@@ -66,7 +69,12 @@ public:
     /// Gives the long answer to a pager. What is printed meanwhile follows it.
     boost::asio::awaitable<void> show_long(boost::asio::any_io_executor executor);
 
+    /// errno of the first text that could not be written to standard output, 0 when there is none.
+    int lost() const { return lost_; }
+
 private:
+    int answer(const command_result& result);
+
     bool json_;
     text_style style_;
     text_style error_style_;
@@ -76,6 +84,7 @@ private:
     std::string long_answer_;
     std::string kept_back_;
     bool paging_ = false;
+    int lost_ = 0;
 };
 
 } // namespace vmplug

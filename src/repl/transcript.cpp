@@ -1,5 +1,7 @@
 #include "repl/transcript.hpp"
 
+#include "command/printable_json.hpp"
+
 #include <chrono>
 
 #include <fcntl.h>
@@ -22,8 +24,7 @@ void transcript::write(const char* what, const nlohmann::json& value) {
     const nlohmann::json line{
         {"time_us", std::chrono::duration_cast<std::chrono::microseconds>(now).count()},
         {what, value}};
-    const auto text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-    std::fputs(text.c_str(), file_.get());
+    std::fputs(json_line(line).c_str(), file_.get());
     std::fflush(file_.get());
 }
 

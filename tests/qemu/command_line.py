@@ -21,7 +21,7 @@ class Qemu:
     def __init__(self, name="test", monitors=("qmp", "other")):
         self.path = os.path.join(work.name, f"{len(os.listdir(work.name))}")
         command = ["qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-m", "32", "-nodefaults",
-                   "-no-user-config", "-display", "none", "-S", "-name", f"guest={name}",
+                   "-no-user-config", "-display", "none", "-S", *(["-name", f"guest={name}"] if name else []),
                    "-device", "pcie-root-port,id=rp0,chassis=1,slot=1"]
         for each in monitors:
             command += ["-qmp", f"unix:{self.path}.{each},server=on,wait=off"]
@@ -156,6 +156,46 @@ def a_hostile_name_cannot_act_on_the_terminal():
         expect(not any(line.startswith("free") for line in shown.stdout.splitlines()), shown.stdout)
         names = [each["name"] for each in vmplug("vms").json["guests"]]
         expect(HOSTILE in names, f"JSON keeps it: {names}")
+        for shown in (vmplug("vms"), vmplug("qmp", "guest", "x"), text("qmp", HOSTILE.split("\n")[0], "x")):
+            expect(not acting(shown.stdout.rstrip("\n")) and not acting(shown.stderr.replace("\n", "")), shown)
+
+
+# C1, direction marks and isolates, separators, what has no width, a tag; and what is no UTF-8
+TRICKS = "a\u009b2J\u202eb\u2066c\u200ed\u2028e\ufefff\u00adg\U000e0041"
+
+
+def acting(shown):
+    return re.search("[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e0fff]", shown)
+
+
+def json_shows_no_trick_and_keeps_the_value():
+    with Qemu(TRICKS) as qemu:
+        pid = str(qemu.process.pid)
+        one = lambda guests: next(each for each in guests if each["pid"] == qemu.process.pid)
+        run = vmplug("vms")
+        expect(not acting(run.stdout.rstrip("\n")) and one(run.json["guests"])["name"] == TRICKS, run)
+        run = vmplug("qmp", pid, "query-name")
+        expect(not acting(run.stdout.rstrip("\n")) and run.json["return"]["name"] == TRICKS, run)
+        for verb in (["vms"], ["qmp", pid, "query-name"], ["hmp", pid, "info name"], ["ports", pid, "--tree"]):
+            shown = text(*verb, env={**os.environ, "LC_ALL": "C.UTF-8"}).stdout
+            expect(not acting(shown.replace("\n", "")), f"{verb}: {shown!r}")
+        expect(json.loads(text("qmp", pid, "query-name").stdout)["name"] == TRICKS, "it is JSON for people, too")
+        record = work.name + "/tricks.jsonl"
+        run = text("repl", pid, "--json", "--transcript", record, "-c", "query-name; hmp info name; qmp query-name; vms")
+        with open(record) as file:
+            for shown in (run.stdout, file.read()):
+                expect(shown and not acting(shown.replace("\n", "")), shown)
+                [json.loads(line) for line in shown.splitlines()]
+        # What came in cannot come out through an error either.
+        for json_output in (True, False):
+            run = vmplug("qmp", pid, TRICKS, json_output=json_output)
+            expect(run.code == 3 and not acting((run.stdout + run.stderr).replace("\n", "")), run)
+            run = vmplug("ports", TRICKS + "x", json_output=json_output)
+            expect(run.code == 3 and not acting((run.stdout + run.stderr).replace("\n", "")), run)
+            run = vmplug(TRICKS, json_output=json_output)
+            expect(run.code == 2 and not acting((run.stdout + run.stderr).replace("\n", "")), run)
+    run = subprocess.run([VMPLUG, "ports", b"\xff\xc0\x8a\xed\xa0\x80", "--json"], capture_output=True)
+    expect(run.stdout.isascii() and "\ufffd" in json.loads(run.stdout)["error"]["where"], run)
 
 
 def candidates(*words):
@@ -289,6 +329,25 @@ def a_reader_that_leaves_does_no_harm():
 def an_answer_that_cannot_be_written_is_a_failure():
     run = subprocess.run(f"{VMPLUG} explain > /dev/full", shell=True, capture_output=True, text=True)
     expect(run.returncode == 1 and "No space left" in run.stderr, run)
+    with Qemu("clotho"):
+        for verb in ("--help", "attach --help", "vms", "qmp clotho query-status --json", f"list --watch --state-dir {work.name}/empty",
+                     "repl clotho -c 'query-status'", "repl clotho --json -c 'vms'"):
+            run = subprocess.run(f"{VMPLUG} {verb} > /dev/full", shell=True, capture_output=True, text=True, timeout=10)
+            expect(run.returncode == 1 and "No space left" in run.stderr, f"{verb}: {run}")
+            run = subprocess.run(f"prlimit --fsize=0 {VMPLUG} {verb} > {work.name}/limited", shell=True,
+                                 capture_output=True, text=True, timeout=10)
+            expect(run.returncode == 1 and "File too large" in run.stderr, f"{verb}: {run}")
+            run = subprocess.run(f"{VMPLUG} {verb} | head -0", shell=True, capture_output=True, text=True, timeout=10)
+            expect(run.returncode == 0 and not run.stderr, f"{verb}: {run}")
+        # The reader is full before the second line is run.
+        run = subprocess.run(f"{VMPLUG} repl clotho -c 'query-status; system_reset' > /dev/full; "
+                             f"{VMPLUG} qmp clotho query-status", shell=True, capture_output=True, text=True, timeout=10)
+        expect("prelaunch" in run.stdout, run)
+    run = subprocess.run(["prlimit", "--fsize=4096", VMPLUG, "recover", "--json", "--state-dir", work.name + "/limit"],
+                         capture_output=True, text=True)
+    failure = json.loads(run.stdout)["error"]
+    expect(run.returncode == 3 and failure["code"] == "journal_unavailable", run)
+    expect("File too large" in failure["text"], run)
     run = subprocess.run(f"{VMPLUG} repl <&-", shell=True, capture_output=True, text=True)
     expect(run.returncode == 0 and not run.stdout and not run.stderr, run)
 
@@ -301,6 +360,6 @@ def nothing_unfinished_is_said():
 try:
     run_tests([each for name, each in list(globals().items())
                if callable(each) and getattr(each, "__module__", "") == "__main__" and name.islower()
-               and name not in ("text", "candidates", "fall_silent")])
+               and name not in ("text", "acting", "candidates", "fall_silent")])
 finally:
     work.cleanup()
