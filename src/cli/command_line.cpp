@@ -1,5 +1,6 @@
 #include "cli/command_line.hpp"
 
+#include "command/check_values.hpp"
 #include "command/json_text.hpp"
 #include "command/printable_json.hpp"
 
@@ -142,6 +143,41 @@ command_line::ending usage_error(const command_line& parsed, error wrong,
     return ended;
 }
 
+/// An option without a value, written `--id=`: CLI11 would take the next word for it.
+std::optional<error> find_bare_equals(int argc, char** argv) {
+    for (int i = 1; i < argc && std::strcmp(argv[i], "--") != 0; ++i) {
+        const std::string word = argv[i];
+        if (!word.starts_with("--") || word.find('=') != word.size() - 1) continue;
+        const std::vector<std::string> nothing(1);
+        return find_fault(word.substr(0, word.size() - 1), value_kind::text, nothing);
+    }
+    return std::nullopt;
+}
+
+/// What CLI11 would not say, or say in other words.
+std::optional<error> find_bad_word(int argc, char** argv) {
+    const auto wrong = unknown_verb(argc, argv);
+    if (!wrong) return find_bare_equals(argc, argv);
+    std::vector<std::string> names;
+    for (const auto& row : verbs())
+        names.emplace_back(row.name);
+    return error{error_code::invalid_argument,
+                 {},
+                 "there is no verb '" + wrong->substr(0, 60) + "'" + did_you_mean(*wrong, names),
+                 {}};
+}
+
+/// What is wrong with values that stand where they may.
+std::optional<error> find_fault(const verb& row, const invocation& given,
+                                const verb_values& common) {
+    for (const auto& each : common_options()) {
+        const auto found = common.texts.find(long_name(each));
+        if (found == common.texts.end()) continue;
+        if (auto fault = find_fault(found->first, each.kind, found->second)) return fault;
+    }
+    return find_fault(row, given);
+}
+
 } // namespace
 
 command_line parse_command_line(int argc, char** argv) {
@@ -170,17 +206,8 @@ command_line parse_command_line(int argc, char** argv) {
     }
     parsed.json = std::any_of(argv, argv + argc,
                               [](const char* each) { return std::strcmp(each, "--json") == 0; });
-    if (const auto wrong = unknown_verb(argc, argv)) {
-        std::vector<std::string> names;
-        for (const auto& row : verbs())
-            names.emplace_back(row.name);
-        parsed.ended = usage_error(
-            parsed,
-            {{},
-             {},
-             "there is no verb '" + wrong->substr(0, 60) + "'" + did_you_mean(*wrong, names),
-             {}},
-            "");
+    if (auto wrong = find_bad_word(argc, argv)) {
+        parsed.ended = usage_error(parsed, std::move(*wrong), "");
         return parsed;
     }
     try {
@@ -203,6 +230,8 @@ command_line parse_command_line(int argc, char** argv) {
     const auto& [row, values] = commands.at(app.get_subcommands().front());
     parsed.asked = row;
     take_values(values, parsed.values);
+    if (auto wrong = find_fault(*row, parsed.values, common))
+        parsed.ended = usage_error(parsed, std::move(*wrong), row->name + std::string(" "));
     take_common(common, parsed);
     return parsed;
 }

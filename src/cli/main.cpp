@@ -228,6 +228,9 @@ verb_call misuse(const error& wrong, bool json) {
 verb_call parse_words(std::vector<std::string> words, const std::string& state_directory,
                       bool json) {
     const auto name = words.front();
+    for (const auto& each : words)
+        if (each.find('\0') != each.npos)
+            return misuse({error_code::invalid_argument, name, "a word has a NUL in it", {}}, json);
     words.insert(words.begin(), "vmplug");
     if (json) words.emplace_back("--json");
     std::vector<char*> pointers;

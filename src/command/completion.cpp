@@ -138,6 +138,8 @@ boost::asio::awaitable<candidates> values(const controller& control,
         co_return error_codes();
     case value_kind::none:
     case value_kind::text:
+    case value_kind::words:
+    case value_kind::anything:
         break;
     }
     co_return candidates();

@@ -56,8 +56,6 @@ result<fields> read_properties(const invocation& asked) {
 result<attach_request> read_attach(const invocation& asked) {
     attach_request request;
     request.id = asked.value("--id");
-    if (asked.has("--id") && request.id.empty())
-        return error{error_code::invalid_argument, "--id", "an id cannot be empty", {}};
     request.port = asked.value("--port");
     request.with_group = asked.has("--with-group");
     request.force = asked.has("--force");

@@ -16,8 +16,21 @@
 
 namespace vmplug {
 
-/// What a value names, for completion.
-enum class value_kind { none, text, vm, device, port, assigned_id, duration, choice, error_code };
+/// What a value names: for completion, and for what it cannot be (`find_fault`). All but the last
+/// two name something, so that they are never empty, blank or of several lines.
+enum class value_kind {
+    none, ///< a flag has no value
+    text, ///< a name or a number that only its verb understands
+    vm,
+    device,
+    port,
+    assigned_id,
+    duration,
+    choice,
+    error_code,
+    words,    ///< together one line for another program
+    anything, ///< also nothing
+};
 
 struct verb_argument {
     const char* name; ///< as help shows it, e.g. "VM"

@@ -157,7 +157,7 @@ const std::vector<verb>& table() {
          "send one QMP command",
          "VALUE is JSON where it reads as JSON (7, true, [1], \"x\"), else a string. A dot in KEY "
          "makes a nested object.",
-         {vm, {"COMMAND", value_kind::text}, {"KEY=VALUE", value_kind::text, false, true}},
+         {vm, {"COMMAND", value_kind::text}, {"KEY=VALUE", value_kind::anything, false, true}},
          {timeout},
          "vmplug qmp web query-status",
          run_qmp,
@@ -166,7 +166,7 @@ const std::vector<verb>& table() {
          "send one line to the human monitor",
          "Through QMP where the guest has it, else over the human monitor's own socket. What QEMU "
          "prints as an error ends with exit 3.",
-         {vm, {"LINE", value_kind::text, true, true}},
+         {vm, {"LINE", value_kind::words, true, true}},
          {timeout},
          "vmplug hmp web info pci",
          run_hmp,
@@ -193,7 +193,7 @@ const std::vector<verb>& table() {
          "ends at the first failure with its exit code.",
          {{"VM", value_kind::vm, false}},
          {{"-c", "SCRIPT", "run these lines (`;` between them) instead of asking",
-           value_kind::text},
+           value_kind::anything},
           {"--transcript", "FILE",
            "write inputs, replies and events there; it runs as a script too", value_kind::text}},
          "vmplug repl web -c query-status",
@@ -220,7 +220,8 @@ std::span<const verb> verbs() {
 std::span<const verb_option> common_options() {
     static const std::vector<verb_option> rows{
         {"--json", nullptr, "one JSON object on stdout, also on failure"},
-        {"--state-dir", "DIR", "where the journal is (VMPLUG_STATE_DIR; default /var/lib/vmplug)"},
+        {"--state-dir", "DIR", "where the journal is (VMPLUG_STATE_DIR; default /var/lib/vmplug)",
+         value_kind::text},
         {"-v,--verbose", nullptr, "say more, on stderr"},
     };
     return rows;

@@ -1,5 +1,6 @@
 #include "repl/repl.hpp"
 
+#include "command/check_values.hpp"
 #include "command/duration.hpp"
 #include "command/json_text.hpp"
 #include "command/qmp_arguments.hpp"
@@ -23,6 +24,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <span>
 
 namespace vmplug {
 namespace {
@@ -168,7 +170,11 @@ awaitable<int> repl::state::help(std::vector<std::string> words) {
 
 awaitable<int> repl::state::run_own(std::vector<std::string> words) {
     if (words[0] == "help") co_return co_await help(std::move(words));
-    if (words[0] == "use" && words.size() == 2) co_return co_await use(words[1]);
+    if (words[0] == "use" && words.size() == 2) {
+        const auto fault = find_fault("VM", value_kind::vm, std::span(words).subspan(1));
+        if (fault) co_return out.misuse(*fault);
+        co_return co_await use(words[1]);
+    }
     if (words[0] == "close") {
         if (auto* open = guest()) open->close();
         guests.erase(current);
@@ -177,7 +183,7 @@ awaitable<int> repl::state::run_own(std::vector<std::string> words) {
     }
     finished = words[0] == "quit" || words[0] == "exit";
     if (finished) co_return 0;
-    co_return out.fail({error_code::invalid_argument, words[0], "which guest?", "use VM"});
+    co_return out.misuse({error_code::invalid_argument, words[0], "which guest?", "use VM"});
 }
 
 awaitable<int> repl::state::run_verb(std::vector<std::string> words) {
@@ -211,6 +217,8 @@ awaitable<result<json>> repl::state::type_argument(std::string command, std::str
 }
 
 awaitable<int> repl::state::run_qmp(std::vector<std::string> words) {
+    const auto fault = find_fault("COMMAND", value_kind::text, std::span(words).first(1));
+    if (fault) co_return out.misuse(*fault);
     if (!guest()) co_return no_guest(words[0]);
     const auto command = words[0];
     words.erase(words.begin());
@@ -265,6 +273,8 @@ awaitable<int> repl::state::run_json(std::string text) {
 }
 
 awaitable<int> repl::state::run_hmp(std::string line) {
+    const auto fault = find_fault("LINE", value_kind::words, std::span(&line, 1));
+    if (fault) co_return out.misuse(*fault);
     if (!guest()) co_return no_guest(line);
     const auto output = co_await context.control.run_hmp(current, std::move(line), call_deadline);
     if (output.has_error()) co_return out.fail(output.error());

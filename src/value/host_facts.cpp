@@ -134,9 +134,10 @@ result<const qemu_process*> find_vm(const host_facts& host, std::string_view tex
     const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), pid);
     const bool is_pid = failure == std::errc() && end == text.data() + text.size();
     std::vector<const qemu_process*> found;
-    for (const auto& process : host.qemus)
-        if (process.name == text || (is_pid && process.identity.pid == pid))
-            found.push_back(&process);
+    for (const auto& process : host.qemus) {
+        const bool named = !text.empty() && process.name == text;
+        if (named || (is_pid && process.identity.pid == pid)) found.push_back(&process);
+    }
     if (found.size() == 1) return found.front();
     const std::string where(text.substr(0, 100));
     if (found.empty()) {

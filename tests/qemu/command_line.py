@@ -280,6 +280,23 @@ def usage_errors_exit_2_and_help_exits_0():
     expect(vmplug("explain", "nothing").code == 3, "explain nothing")
 
 
+def an_empty_name_is_bad_usage_and_never_a_guest_without_a_name():
+    with Qemu(None) as qemu:
+        unset = {**os.environ, "VMPLUG_STATE_DIR": work.name + "/unset"}
+        for script in ('attach "$V" 00:05.0', 'ports "$V"', 'attach "$V" 00:05.0 --dry-run', 'list "$V"',
+                       'detach "$V" nic0', 'qmp "$V" query-status', 'hmp "$V" info pci', 'events "$V"',
+                       'check --vm "$V"', 'check "$V"', 'bind " $V"', 'release "$V"', 'cmdline "$V"', 'explain "$V"',
+                       'repl "$V" -c vms', f'qmp {qemu.process.pid} "$V"', f'hmp {qemu.process.pid} "$V"',
+                       f'attach {qemu.process.pid} 00:05.0 --id "$V"', f'ports --state-dir="$V" {qemu.process.pid}',
+                       f'attach {qemu.process.pid} 00:05.0 --port="$V" --dry-run'):
+            run = subprocess.run(["bash", "-c", f"V=; {VMPLUG} {script} --json"], capture_output=True, text=True,
+                                 env=unset, timeout=20)
+            expect(run.returncode == 2, f"{script}: {run}")
+            failure = json.loads(run.stdout)["error"]
+            expect(failure["code"] == "invalid_argument" and failure["where"], f"{script}: {failure}")
+        expect(vmplug("ports", str(qemu.process.pid)).code == 0, "it can be named by its pid")
+
+
 def every_verb_has_help_with_an_example():
     overview = text("--help").stdout
     verbs = [line.split()[0] for line in overview.split("Verbs:")[1].splitlines()

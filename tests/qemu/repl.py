@@ -355,6 +355,22 @@ def a_script_stops_at_the_first_failure():
         expect(result.returncode == 3 and "open" in result.stderr, result)
 
 
+def a_name_that_is_none_is_bad_usage_in_scripts():
+    with Qemu("alpha"):
+        for line in ('ports ""', 'use ""', "use ' '", 'use', 'attach "" 00:05.0', 'detach ""', '""', '!', 'hmp ',
+                     'list "a\nb"', "attach 00:05.0 --id=", "attach 00:05.0 --id ''", "repl", "explain ''"):
+            for options in ([], ["--json"]):
+                result = script("alpha", *options, text=line + "\nquery-name\n")
+                expect(result.returncode == 2, (line, result))
+                shown = result.stdout if options else result.stderr
+                expect("invalid_argument" in shown and "alpha" not in result.stdout, (line, result))
+                expect(not options or json.loads(shown)["outcome"] == "usage", result)
+        result = script("alpha", "--json", text="ports al\0pha\n")
+        expect(result.returncode == 2 and "NUL" in result.stdout, result)
+        for line in ("", "# nothing", "qom-get path=/machine property=type"):
+            expect(script("alpha", "-c", line).returncode == 0, line)
+
+
 def values_are_typed_by_qemus_schema():
     with Qemu("alpha") as qemu:
         done = script("alpha", "-c", "device_add driver=e1000e id=nic bus=rp0 multifunction=on addr=0x0; "
@@ -422,6 +438,7 @@ run_tests([
     colours_are_for_terminals_that_want_them,
     json_may_have_several_lines,
     a_script_stops_at_the_first_failure,
+    a_name_that_is_none_is_bad_usage_in_scripts,
     values_are_typed_by_qemus_schema,
     a_transcript_is_a_script,
     a_hostile_name_forges_no_prompt,

@@ -6,6 +6,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <set>
@@ -17,15 +18,19 @@ using namespace vmplug;
 
 namespace {
 
+command_line parse(std::vector<std::string> words) {
+    std::vector<char*> arguments;
+    for (auto& word : words)
+        arguments.push_back(word.data());
+    return parse_command_line(static_cast<int>(arguments.size()), arguments.data());
+}
+
 command_line parse(const std::string& line) {
     std::vector<std::string> words;
     std::istringstream stream(line);
     for (std::string word; stream >> word;)
         words.push_back(word);
-    std::vector<char*> arguments;
-    for (auto& word : words)
-        arguments.push_back(word.data());
-    return parse_command_line(static_cast<int>(arguments.size()), arguments.data());
+    return parse(std::move(words));
 }
 
 std::vector<std::string> offered(std::vector<std::string> words) {
@@ -134,11 +139,101 @@ TEST_CASE("every verb, its options and its choices are completed") {
           std::vector<std::string>{"5ms", "5s", "5m"});
 }
 
-TEST_CASE("options that take a value have a kind, so that completion knows what to do") {
+namespace {
+
+void check_kind(const verb_option& option) {
+    CAPTURE(option.name);
+    CHECK((option.value != nullptr) == (option.kind != value_kind::none));
+    CHECK((option.kind == value_kind::choice) == (option.choices[0] != '\0'));
+}
+
+} // namespace
+
+TEST_CASE("options that take a value have a kind, so that it is known what they can be") {
+    std::ranges::for_each(common_options(), check_kind);
     for (const auto& row : verbs())
-        for (const auto& option : row.options) {
-            CAPTURE(option.name);
-            CHECK((option.value != nullptr) == (option.kind != value_kind::none));
-            CHECK((option.kind == value_kind::choice) == (option.choices[0] != '\0'));
+        std::ranges::for_each(row.options, check_kind);
+}
+
+namespace {
+
+using words = std::vector<std::string>;
+
+/// A command line with all of the verb's arguments, one of them or one option being `value`.
+words line_with(const verb& row, const std::string& name, const std::string& value) {
+    words line{"vmplug", row.name, "--json"};
+    for (const auto& argument : row.arguments)
+        line.push_back(argument.name == name ? value : "a=1");
+    if (name.starts_with("-")) line.insert(line.end(), {name, value});
+    return line;
+}
+
+void expect_misuse(const words& line, const std::string& name) {
+    CAPTURE(line);
+    const auto parsed = parse(line);
+    REQUIRE(parsed.ended);
+    CHECK(parsed.ended->exit_code == 2);
+    const auto answer = nlohmann::json::parse(parsed.ended->output);
+    CHECK(answer["outcome"] == "usage");
+    CHECK(answer["error"]["code"] == "invalid_argument");
+    CHECK(answer["error"]["where"] == name);
+    CHECK(parsed.ended->failure.find(name + ": it ") != std::string::npos);
+}
+
+bool names_nothing_else(value_kind kind) {
+    return kind != value_kind::none && kind != value_kind::anything;
+}
+
+/// The names of what a verb and everybody takes, with their kinds.
+std::vector<std::pair<std::string, value_kind>> values_of(const verb& row) {
+    std::vector<std::pair<std::string, value_kind>> all;
+    for (const auto& argument : row.arguments)
+        all.emplace_back(argument.name, argument.kind);
+    for (const auto& option : row.options)
+        all.emplace_back(long_name(option), option.kind);
+    for (const auto& option : common_options())
+        all.emplace_back(long_name(option), option.kind);
+    return all;
+}
+
+} // namespace
+
+TEST_CASE("what names something cannot be empty, blank or of several lines, in no verb") {
+    for (const auto& row : verbs())
+        for (const auto& [name, kind] : values_of(row)) {
+            if (!names_nothing_else(kind)) continue;
+            for (const std::string wrong : {"", " ", "\t \n", "a\nb", "a\rb"})
+                expect_misuse(line_with(row, name, wrong), name);
+            if (kind != value_kind::words) expect_misuse(line_with(row, name, "a\x1b[2J"), name);
+            if (!name.starts_with("--")) continue;
+            // Not the word behind it, which CLI11 would take.
+            auto line = line_with(row, {}, {});
+            line.insert(line.begin() + 2, name + "=");
+            expect_misuse(line, name);
         }
+}
+
+TEST_CASE("what may be empty is a decision") {
+    std::set<std::string> may_be;
+    for (const auto& row : verbs())
+        for (const auto& [name, kind] : values_of(row))
+            if (kind == value_kind::anything) may_be.insert(row.name + (" " + name));
+    CHECK(may_be == std::set<std::string>{"qmp KEY=VALUE", "repl -c"});
+}
+
+TEST_CASE("a value that is right is let through") {
+    for (const auto& row : verbs())
+        for (const auto& [name, kind] : values_of(row)) {
+            if (kind == value_kind::none) continue;
+            const auto line = line_with(row, name, "b-\u00e4=2");
+            CAPTURE(line);
+            CHECK_FALSE(parse(line).ended);
+        }
+    CHECK_FALSE(parse(words{"vmplug", "hmp", "web", "change", "vnc", ""}).ended);
+    CHECK_FALSE(parse(words{"vmplug", "qmp", "web", "x", "a=\nb"}).ended);
+}
+
+TEST_CASE("an empty verb is none") {
+    CHECK(parse(words{"vmplug", ""}).ended->failure.find("there is no verb ''") !=
+          std::string::npos);
 }
