@@ -44,7 +44,7 @@ boost::asio::awaitable<result<void>> leases::take_guest(guest_reference guest,
         if (stopped || std::chrono::steady_clock::now() >= end)
             co_return error{error_code::guest_not_ready, guest.name(),
                             "another operation works on this guest: " + other,
-                            "repeat when it has ended, or with a longer --timeout"};
+                            "repeat when it has ended; `vmplug operations` shows it"};
         co_await pause_for(turn_interval);
     }
 }

@@ -13,8 +13,9 @@ struct known_words {
 };
 
 constexpr std::string_view shared_interrupt =
-    "The device shares its interrupt line with another one and has no MSI: free the line by taking "
-    "the other device from its driver, or use another slot; `vmplug check DEVICE` names the "
+    "The device shares its interrupt line with another one and has no MSI: use another slot, or, "
+    "if "
+    "the host can do without the other device, `vmplug bind` that; `vmplug check DEVICE` names the "
     "others.";
 constexpr std::string_view see_qemus_own_log =
     "QEMU keeps the reason to its own stderr or log. With pci-assign it is most often the missing "

@@ -47,9 +47,10 @@ result<void> create_directory(const std::string& directory) {
     std::filesystem::create_directories(directory, failure);
     ::umask(previous);
     if (!failure) return {};
-    return error{error_code::journal_unavailable, directory,
+    return error{error_code::journal_unavailable,
+                 directory,
                  "cannot create the state directory: " + failure.message(),
-                 "name another one with --state-dir, or run as root"};
+                 {}};
 }
 
 result<std::int64_t> read_schema_version(sqlite3* database) {
@@ -175,9 +176,7 @@ result<journal> journal::open_to_read(const std::string& directory) {
     std::error_code ignored;
     if (!std::filesystem::exists(directory + "/journal.db", ignored) && !ignored)
         return journal(nullptr);
-    if (ignored)
-        return error{error_code::journal_unavailable, directory, ignored.message(),
-                     "run as root, or name another directory with --state-dir"};
+    if (ignored) return error{error_code::journal_unavailable, directory, ignored.message(), {}};
     return open(directory);
 }
 

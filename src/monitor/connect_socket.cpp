@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -23,13 +24,19 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds backlog_retry{50};
 
+/// There may be a QEMU with a monitor: this address is not it.
+error nobody_there(const std::string& where, std::string text) {
+    return {error_code::no_monitor, where, std::move(text),
+            std::string(explain(error_code::monitor_gone).remedy)};
+}
+
 error connect_failure(const std::string& where, int reason) {
     const std::string words = std::strerror(reason);
     if (reason == EACCES || reason == EPERM)
         return {error_code::permission_denied, where, "cannot connect: " + words, {}};
     if (reason == EAGAIN)
         return {error_code::monitor_busy, where, "other clients are waiting for it already", {}};
-    return {error_code::no_monitor, where, "cannot connect: " + words, {}};
+    return nobody_there(where, "cannot connect: " + words);
 }
 
 /// A Unix socket is connected at once or not at all. Asio's async_connect takes EAGAIN (the
@@ -58,7 +65,7 @@ asio::awaitable<result<stream_socket>> connect_tcp(monitor_address address, mill
     asio::ip::tcp::resolver resolver(executor);
     auto [unresolved, endpoints] = co_await resolver.async_resolve(
         address.host, std::to_string(address.port), asio::as_tuple(asio::use_awaitable));
-    if (unresolved) co_return error{error_code::no_monitor, where, unresolved.message(), {}};
+    if (unresolved) co_return nobody_there(where, unresolved.message());
     asio::ip::tcp::socket socket(executor);
     asio::steady_timer timer(executor, deadline);
     bool expired = false;
@@ -74,8 +81,7 @@ asio::awaitable<result<stream_socket>> connect_tcp(monitor_address address, mill
     if (timer.cancel() == 0 && !expired) {
         co_await asio::post(executor, asio::use_awaitable);
     }
-    if (failure && expired)
-        co_return error{error_code::no_monitor, where, "it does not answer", {}};
+    if (failure && expired) co_return nobody_there(where, "it does not answer");
     if (failure) co_return connect_failure(where, failure.value());
     socket.set_option(asio::ip::tcp::no_delay(true));
     co_return stream_socket(std::move(socket));

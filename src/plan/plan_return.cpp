@@ -131,7 +131,7 @@ plan plan_release(const operation_record& bound, const situation& seen) {
             {error_code::device_assigned, device,
              "process " + std::to_string(users->second.front().pid) +
                  " has its IOMMU group open: " + users->second.front().command.substr(0, 60),
-             "detach it there first, or end that process"});
+             "detach it there first: a guest of a manager (libvirt, Incus) through that manager"});
         return made;
     }
     made.steps = plan_binding_return(bound);

@@ -25,8 +25,7 @@ std::string file_name(const std::string& name) {
 }
 
 error lock_failure(const std::string& path) {
-    return {error_code::journal_unavailable, path, std::strerror(errno),
-            "name another state directory with --state-dir, or run as root"};
+    return {error_code::journal_unavailable, path, std::strerror(errno), {}};
 }
 
 } // namespace

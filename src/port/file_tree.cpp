@@ -31,8 +31,10 @@ struct descriptor {
 
 error read_failure(const std::string& path, int reason) {
     const bool denied = reason == EACCES || reason == EPERM;
-    return {denied ? error_code::permission_denied : error_code::host_io, path,
-            std::strerror(reason), denied ? "run as root" : ""};
+    return {denied ? error_code::permission_denied : error_code::host_io,
+            path,
+            std::strerror(reason),
+            {}};
 }
 
 } // namespace

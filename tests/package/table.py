@@ -93,6 +93,58 @@ def the_manual_page_shows_every_verb_with_its_example():
         expect(word in shown, word)
 
 
+def texts_of_the_program():
+    """What it can say: each run of string literals in the sources, with its file."""
+    literal = r'"((?:[^"\\\n]|\\.)*)"'
+    for directory, _, names in os.walk("src"):
+        for name in names:
+            if not name.endswith((".cpp", ".hpp")):
+                continue
+            with open(os.path.join(directory, name)) as source:
+                code = re.sub(r"^\s*(//.*|#include.*)$", "", source.read(), flags=re.M)
+            for run_of in re.finditer(rf"{literal}(?:\s*{literal})*", code):
+                yield name, "".join(re.findall(literal, run_of[0]))
+
+
+def what_is_advised_exists():
+    helps = {verb: vmplug_help(verb) for verb in verbs()}
+    options = {word for shown in [vmplug_help(), *helps.values()] for word in re.findall(r"(?<![\w-])--[a-z][a-z-]*", shown)}
+    of_others = {"--memlock", "--pid"}  # prlimit's
+    advised = 0
+    for name, said in texts_of_the_program():
+        for command in re.findall(r"`vmplug ([^`]*)`", said):
+            words = command.split()
+            advised += 1
+            if words[0] == "VERB" or words[0].startswith("--"):
+                continue
+            expect(words[0] in helps, f"{name}: there is no verb in `vmplug {command}`")
+            for option in words[1:]:
+                expect(not option.startswith("--") or option in helps[words[0]], f"{name}: `vmplug {command}`")
+        for option in re.findall(r"(?<![\w`-])--[a-z][a-z-]*", re.sub("`[^`]*`", "", said)):
+            expect(option in options | of_others, f"{name}: {option} does not exist: {said}")
+    expect(advised > 20, f"{advised} commands were found")
+
+
+def nobody_is_told_to_end_what_may_be_a_guest_or_its_manager():
+    harmful = r"\bkill (the|that|it|its|-)|\b(end|stop|terminate|restart) (the|that|its|this|your) (\w+ )?(process|client|program|holder|manager|qemu|guest|host)\b"
+    found = 0
+    for name, said in texts_of_the_program():
+        found += "manager" in said
+        expect(not re.search(harmful, said, re.I), f"{name}: {said}")
+    expect(found > 3, "texts were found")
+    # What a refused user is told is no matter of course for root either.
+    for name, said in texts_of_the_program():
+        expect(not re.match(r"run as root", said, re.I) or name == "check_verb.cpp", f"{name}: {said}")
+
+
+def every_error_is_explained():
+    codes = [line.split()[0] for line in run(VMPLUG, "explain").stdout.splitlines()[1:]]
+    expect(len(codes) > 40, codes)
+    for code in codes:
+        told = run(VMPLUG, "explain", code)
+        expect(told.returncode == 0 and len(told.stdout) > 80, told)
+
+
 def the_version_says_what_it_is_built_on():
     shown = run(VMPLUG, "--version").stdout
     expect(re.match(r"vmplug \d+\.\d+\.\d+\n", shown), shown)
@@ -106,6 +158,9 @@ try:
                completion_is_quick_and_never_fails,
                the_manual_page_is_good_roff,
                the_manual_page_shows_every_verb_with_its_example,
+               what_is_advised_exists,
+               nobody_is_told_to_end_what_may_be_a_guest_or_its_manager,
+               every_error_is_explained,
                the_version_says_what_it_is_built_on])
 finally:
     work.cleanup()
