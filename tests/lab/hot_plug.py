@@ -241,8 +241,9 @@ def what_is_assigned_is_drawn_and_watched():
         watching.until("\x1b[1A\r\x1b[J", 20)
         watching.until("assigned")
         drawn = vmplug("devices", "--tree", json_output=False, env=os.environ | {"LC_ALL": "C.UTF-8"}).stdout
-        expect("│  └─ 01:00.0  vfio-pci  group 9  -> guest web as one" in drawn, drawn)
-        expect("┌─ group 11 ─" in drawn and drawn.count("group 11") == 1, drawn)
+        first, left = f"group {group(FIRST)}", f"group {group(LEFT)}"
+        expect(f"│  └─ 01:00.0  vfio-pci  {first}  -> guest web as one" in drawn, drawn)
+        expect(f"┌─ {left} ─" in drawn and drawn.count(left) == 1, drawn)
         expect("├─ 04:01.0  e1000  eth3  only with its group" in drawn, drawn)
         detached("web", "one", "--timeout", "40s")
         watching.until("no device.\r\n", 20)

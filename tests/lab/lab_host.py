@@ -12,6 +12,9 @@ from lab_tool import (GUEST_RUN, VMPLUG, Qmp, expect, finish, run_tests, start_v
 DEVICES = "/sys/bus/pci/devices/0000:"
 FIRST, SECOND, LEFT, RIGHT = "01:00.0", "02:00.0", "04:01.0", "04:02.0"
 BRIDGE, HOST_NIC = "00:04.0", "00:03.0"
+# What disks and interfaces hang on; examples/lab/README.md says which modules make them appear.
+NVME_SRIOV, NVME, VIRTIO_DISK, USB_DISK, USB_NET, SD_CARD = ("05:00.0", "06:00.0", "07:00.0", "08:00.0", "09:00.0",
+                                                             "00:10.0")
 
 
 def driver(device):
@@ -19,6 +22,10 @@ def driver(device):
         return os.path.basename(os.readlink(f"{DEVICES}{device}/driver"))
     except OSError:
         return None
+
+
+def group(device):
+    return os.path.basename(os.readlink(f"{DEVICES}{device}/iommu_group"))
 
 
 def home(device):
