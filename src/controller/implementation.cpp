@@ -56,8 +56,7 @@ leases controller::implementation::new_leases() const {
 
 result<held_device> controller::implementation::hold_device(const std::string& device) const {
     // Enough to know what is meant; the rest is read under the leases.
-    host_facts known;
-    known.functions = read_functions(files);
+    const auto known = read_names(files);
     const auto address = find_device(known, device);
     if (address.has_error()) return address.error();
     auto opened = journal::open(options.state_directory);

@@ -53,6 +53,15 @@ use_map join_uses(const file_tree& files, const std::vector<pci_function>& funct
 
 } // namespace
 
+host_facts read_names(const file_tree& files) {
+    host_facts facts;
+    facts.functions = read_functions(files);
+    network_view view;
+    view.ours = read_interfaces();
+    add_alternative_names(view, facts.functions);
+    return facts;
+}
+
 host_facts read_host(const file_tree& files, host_reading wanted) {
     host_facts facts;
     facts.functions = read_functions(files);

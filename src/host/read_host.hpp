@@ -16,6 +16,9 @@ struct host_reading {
 /// Nothing in it blocks, and nothing is changed.
 host_facts read_host(const file_tree& files, host_reading wanted = {});
 
+/// The functions with every name that a person may know one by, and nothing else of the host.
+host_facts read_names(const file_tree& files);
+
 /// Reads one function's configuration space, and who shares its interrupt line.
 function_abilities read_abilities(const file_tree& files, const host_facts& host,
                                   const host_address& address);

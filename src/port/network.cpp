@@ -222,6 +222,8 @@ std::int32_t read_namespace_id(nl_sock* socket, int of) {
     if (!message || nlmsg_append(message.get(), &body, sizeof body, NLMSG_ALIGNTO) < 0 ||
         nla_put_u32(message.get(), NETNSA_FD, static_cast<std::uint32_t>(of)) < 0)
         return id;
+    // The reply is the only message then; an acknowledgement would be taken for the next answer.
+    nl_socket_disable_auto_ack(socket);
     nl_socket_modify_cb(socket, NL_CB_VALID, NL_CB_CUSTOM, &take_namespace_id, &id);
     if (nl_send_auto(socket, message.get()) >= 0) nl_recvmsgs_default(socket);
     return id;
@@ -229,13 +231,17 @@ std::int32_t read_namespace_id(nl_sock* socket, int of) {
 
 } // namespace
 
-result<network_interfaces> read_network() {
+result<network_interfaces> read_interfaces() {
     auto socket = open_netlink();
     if (socket.has_error()) return socket.error();
-    auto found = read_links(socket->get());
+    return read_links(socket->get());
+}
+
+result<network_interfaces> read_network() {
+    auto found = read_interfaces();
     if (found.has_error()) return found.error();
     // The caches have a handler of their own.
-    socket = open_netlink();
+    auto socket = open_netlink();
     if (socket.has_error()) return socket.error();
     auto read = read_addresses(socket->get(), *found);
     if (read.has_value()) read = read_routes(socket->get(), *found);

@@ -30,7 +30,10 @@ struct network_interface {
 /// The interfaces of a network namespace, by index.
 using network_interfaces = std::map<int, network_interface>;
 
-/// Those of our own namespace, with routes and addresses. Errors: `host_io`.
+/// Those of our own namespace, without routes and addresses. Errors: `host_io`.
+result<network_interfaces> read_interfaces();
+
+/// The same with routes and addresses: as long as the host's routing table.
 result<network_interfaces> read_network();
 
 /// Those of another namespace, without routes and addresses.

@@ -34,5 +34,27 @@ def check_says_what_is_missing():
     expect(rows["vfio-pci"]["state"] == "ok", result)
 
 
+def the_unsafe_mode_is_never_taken_for_an_iommu():
+    subprocess.run(["modprobe", "vfio", "enable_unsafe_noiommu_mode=1"], check=True)
+    subprocess.run(["modprobe", "vfio-pci"], check=True)
+    result = vmplug("bind", "01:00.0")
+    expect(result.code == 3 and result.codes == ["no_iommu"] and driver() == "e1000e", result)
+    expect("--force" in result.error["remedy"], result)
+    result = vmplug("bind", "01:00.0", "--force")
+    expect(result.code == 0 and driver() == "vfio-pci", result)
+    checked = vmplug("check", "01:00.0")
+    rows = {each["check"]: each for each in checked.json["checks"] if each["state"] == "missing"}
+    expect(checked.code == 3 and {"IOMMU", "IOMMU group"} <= set(rows), checked)
+    expect("nothing isolates it" in rows["IOMMU group"]["evidence"], checked)
+    node = "/dev/vfio/" + [each for each in os.listdir("/dev/vfio") if each.startswith("noiommu-")][0]
+    with open(node, "rb"):
+        expect(str(os.getpid()) in vmplug("release", "01:00.0").error["text"], vmplug("release", "01:00.0"))
+        owner = vmplug("devices", "01:00.0").json["devices"][0]["owner"]
+        expect(owner and (owner.get("pid") == os.getpid() or "operation" in owner), owner)
+    result = vmplug("release", "01:00.0")
+    expect(result.code == 0 and driver() == "e1000e", result)
+
+
 os.environ["VMPLUG_STATE_DIR"] = "/run/vmplug-state"
-run_tests([attach_is_refused_and_says_why, check_says_what_is_missing])
+run_tests([attach_is_refused_and_says_why, check_says_what_is_missing,
+           the_unsafe_mode_is_never_taken_for_an_iommu])
