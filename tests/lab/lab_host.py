@@ -7,7 +7,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
-from lab_tool import (GUEST_RUN, VMPLUG, Qmp, expect, finish, run_tests, start_vmplug, vmplug, wait_until)
+import lab_tool
+from lab_tool import GUEST_RUN, VMPLUG, Qmp, expect, finish, start_vmplug, vmplug, wait_until
+from world import World
 
 DEVICES = "/sys/bus/pci/devices/0000:"
 FIRST, SECOND, LEFT, RIGHT = "01:00.0", "02:00.0", "04:01.0", "04:02.0"
@@ -92,3 +94,9 @@ def start_guests(*names):
             print(f"Bail out! guest {name}: {started.stderr}")
             sys.exit(1)
         print(f"# guest {name} started in {time.monotonic() - begin:.1f} s", flush=True)
+
+
+def run_tests(tests):
+    """After a case that failed the world is as it was before, for those that follow."""
+    world = World()
+    lab_tool.run_tests(tests, world.begin, world.restore, 0 if os.environ.get("VMPLUG_KILLS") else 600)

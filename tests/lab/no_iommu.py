@@ -3,8 +3,8 @@ import os
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
-from lab_tool import expect, run_tests, vmplug, wait_until
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lab_host import *
 
 
 def driver():

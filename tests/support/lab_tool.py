@@ -1,6 +1,7 @@
 """What tests of the command line share: running vmplug, guests, monitors, and reporting as TAP."""
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -92,21 +93,31 @@ class Qmp:
         self.close()
 
 
-def run_tests(tests):
-    """Runs functions in order; prints TAP. A failed one does not keep the others from running."""
+def too_long(*_):
+    raise AssertionError("the case takes too long")
+
+
+def run_tests(tests, before=lambda: None, after_failure=lambda: [], seconds_max=0):
+    """Runs functions in order; prints TAP. A failed one does not keep the others from running: `after_failure`
+    puts the world in order again and returns lines about it. seconds_max: for each; 0: as long as it takes."""
     wanted = sys.argv[1:]
     tests = [each for each in tests if not wanted or any(word in each.__name__ for word in wanted)]
+    signal.signal(signal.SIGALRM, too_long)
     print(f"1..{len(tests)}", flush=True)
     failed = 0
     for number, test in enumerate(tests, 1):
         begin = time.monotonic()
         name = test.__name__.replace("_", " ")
+        before()
         try:
+            signal.alarm(seconds_max)
             test()
+            signal.alarm(0)
             print(f"ok {number} - {name} # {time.monotonic() - begin:.1f} s", flush=True)
         except Exception:
+            signal.alarm(0)
             failed += 1
             print(f"not ok {number} - {name}", flush=True)
-            for line in traceback.format_exc().splitlines():
+            for line in [*traceback.format_exc().splitlines(), *after_failure()]:
                 print("# " + line, flush=True)
     sys.exit(1 if failed else 0)
