@@ -44,7 +44,35 @@ bool reads_as_bridge(const file_tree& files, const std::string& path, std::uint3
     return type != 0xff && (type & header_type_mask) != 0;
 }
 
+/// `digits` hexadecimal digits at `position`.
+std::optional<std::uint32_t> number_at(std::string_view text, std::size_t position,
+                                       std::size_t digits) {
+    std::uint32_t value = 0;
+    if (text.size() < position + digits) return std::nullopt;
+    const auto* begin = text.data() + position;
+    const auto [end, failure] = std::from_chars(begin, begin + digits, value, 16);
+    return failure == std::errc() && end == begin + digits ? std::optional(value) : std::nullopt;
+}
+
+/// "pci:v00008086d000010D3sv00001AF4sd00001100bc02sc00i00": one file has all three, and thousands
+/// of functions are read.
+bool read_alias(const file_tree& files, const std::string& path, pci_function& function) {
+    const auto alias = files.read_line(path + "/modalias");
+    const auto vendor = number_at(alias, 5, 8);
+    const auto device = number_at(alias, 14, 8);
+    const auto base = number_at(alias, 44, 2);
+    const auto sub = number_at(alias, 48, 2);
+    const auto interface = number_at(alias, 51, 2);
+    if (!alias.starts_with("pci:v") || !vendor || !device || !base || !sub || !interface)
+        return false;
+    function.vendor = static_cast<std::uint16_t>(*vendor);
+    function.device = static_cast<std::uint16_t>(*device);
+    function.class_code = *base << 16 | *sub << 8 | *interface;
+    return true;
+}
+
 void read_ids(const file_tree& files, const std::string& path, pci_function& function) {
+    if (read_alias(files, path, function)) return;
     const auto number = [&](const char* name) {
         return files.read_number(path + name).value_or(0);
     };
@@ -60,13 +88,12 @@ void read_group(const file_tree& files, const std::string& path, pci_function& f
     std::from_chars(group->data(), group->data() + group->size(), number);
     function.iommu_group = number;
     // Such a group is there as long as a VFIO driver has the function.
-    function.no_iommu = !function.driver.empty() &&
+    function.no_iommu = is_assignment_driver(function.driver) &&
                         files.read_line(path + "/iommu_group/name") == no_iommu_group_name;
 }
 
 void read_virtual_functions(const file_tree& files, const std::string& path,
                             pci_function& function) {
-    function.physical_function = link_to_function(files, path + "/physfn");
     if (!files.exists(path + "/sriov_numvfs")) return;
     for (const auto& entry : files.list(path))
         if (entry.starts_with("virtfn"))
@@ -76,7 +103,9 @@ void read_virtual_functions(const file_tree& files, const std::string& path,
 
 pci_function read_function(const file_tree& files, const std::string& name,
                            const host_address& address) {
-    const auto path = devices_path + name;
+    const auto real = follow_sysfs_link(files, devices_path + name);
+    // Without the link in between each look costs less.
+    const auto path = real ? *real : devices_path + name;
     pci_function function;
     function.address = address;
     read_ids(files, path, function);
@@ -84,9 +113,8 @@ pci_function read_function(const file_tree& files, const std::string& name,
     read_group(files, path, function);
     read_virtual_functions(files, path, function);
     function.is_bridge_type = reads_as_bridge(files, path, function.class_code);
-    function.console_display = files.read_line(path + "/boot_vga") == "1";
-    function.has_driver_override = files.exists(path + "/driver_override");
-    if (const auto real = follow_sysfs_link(files, path)) {
+    function.console_display = function.is_display() && files.read_line(path + "/boot_vga") == "1";
+    if (real) {
         function.upstream = addresses_in(*real);
         if (!function.upstream.empty()) function.upstream.pop_back();
     }
@@ -96,6 +124,23 @@ pci_function read_function(const file_tree& files, const std::string& name,
 pci_function* find(std::vector<pci_function>& functions, const host_address& address) {
     const auto found = std::ranges::lower_bound(functions, address, {}, &pci_function::address);
     return found == functions.end() || found->address != address ? nullptr : &*found;
+}
+
+/// The kernel shows both ends; one of them is enough.
+void place_virtual_functions(std::vector<pci_function>& functions) {
+    for (const auto& function : functions)
+        for (const auto& address : function.virtual_functions)
+            if (auto* virtual_function = find(functions, address))
+                virtual_function->physical_function = function.address;
+}
+
+/// The kernel has driver_override for all functions, or is older than 3.16 and has it for none.
+void read_override_ability(const file_tree& files, std::vector<pci_function>& functions) {
+    if (functions.empty()) return;
+    const auto first = devices_path + format_address(functions.front().address);
+    const bool has = files.exists(first + "/driver_override");
+    for (auto& function : functions)
+        function.has_driver_override = has;
 }
 
 /// A block device of no bus at all may stand on one: the head of an NVMe namespace with several
@@ -146,6 +191,8 @@ std::vector<pci_function> read_functions(const file_tree& files) {
         if (const auto address = parse_host_address(name))
             functions.push_back(read_function(files, name, *address));
     std::ranges::sort(functions, {}, &pci_function::address);
+    read_override_ability(files, functions);
+    place_virtual_functions(functions);
     const auto paths = paths_of(functions);
     place_disks(files, paths, functions);
     place_netdevs(files, paths, functions);

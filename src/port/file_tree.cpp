@@ -59,9 +59,17 @@ std::string file_tree::read_or_empty(const std::string& path) const {
     return text.has_value() ? std::move(*text) : std::string();
 }
 
+/// Most are short attributes: the first part has the line.
 std::string file_tree::read_line(const std::string& path) const {
-    const auto text = read_or_empty(path);
-    return text.substr(0, text.find('\n'));
+    const descriptor file(::open((root_ + path).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    std::array<char, 512> part;
+    const auto size = file.value < 0 ? -1 : ::read(file.value, part.data(), part.size());
+    if (size <= 0) return {};
+    const std::string_view text(part.data(), static_cast<std::size_t>(size));
+    const auto end = text.find('\n');
+    if (end != text.npos) return std::string(text.substr(0, end));
+    const auto whole = read_or_empty(path);
+    return whole.substr(0, whole.find('\n'));
 }
 
 std::optional<std::uint64_t> file_tree::read_number(const std::string& path) const {

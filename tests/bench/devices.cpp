@@ -72,19 +72,27 @@ private:
         fs::create_symlink(fs::path(target).lexically_relative(from), file);
     }
 
+    /// "pci:v00008086d000010D3sv00000000sd00000000bc02sc00i00"
+    static std::string alias(const invented& one) {
+        const std::string vendor = one.vendor, device = one.device, code = one.class_code;
+        return "pci:v0000" + vendor.substr(2) + "d0000" + device.substr(2) +
+               "sv00000000sd00000000bc" + code.substr(2, 2) + "sc" + code.substr(4, 2) + "i" +
+               code.substr(6, 2) + "\n";
+    }
+
     void add_function(const invented& one) {
         const auto path = "/sys/devices/" + one.path;
         write(path + "/vendor", one.vendor + std::string("\n"));
         write(path + "/device", one.device + std::string("\n"));
         write(path + "/class", one.class_code + std::string("\n"));
+        write(path + "/modalias", alias(one));
         write(path + "/config", configuration(one));
         write(path + "/boot_vga", "0\n");
         write(path + "/irq", "16\n");
         write(path + "/driver_override", "(null)\n");
         write(path + "/reset_method", one.bridge ? "pm\n" : "flr bus\n");
-        for (const char* other :
-             {"enable", "numa_node", "modalias", "resource", "revision", "uevent",
-              "subsystem_vendor", "subsystem_device", "power/control"})
+        for (const char* other : {"enable", "numa_node", "resource", "revision", "uevent",
+                                  "subsystem_vendor", "subsystem_device", "power/control"})
             write(path + "/" + other, "");
         for (int vector = 0; vector < (one.driver.empty() ? 0 : 4); ++vector)
             write(path + "/msi_irqs/" + std::to_string(100 + vector), "");
