@@ -6,6 +6,7 @@
 #include "command/json_text.hpp"
 #include "command/printable_json.hpp"
 #include "command/terminal_text.hpp"
+#include "repl/history_file.hpp"
 #include "repl/repl.hpp"
 
 #include <vmplug/monitor.hpp>
@@ -24,7 +25,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <filesystem>
 
 #include <unistd.h>
 
@@ -202,18 +202,6 @@ std::string read_all(std::FILE* file) {
     return text;
 }
 
-/// Below XDG_STATE_HOME, which is made; empty when there is no place for it.
-std::string history_file() {
-    const char* state = std::getenv("XDG_STATE_HOME");
-    const char* home = std::getenv("HOME");
-    if (!state && !home) return {};
-    const auto directory =
-        (state ? std::string(state) : std::string(home) + "/.local/state") + "/vmplug";
-    std::error_code failed;
-    std::filesystem::create_directories(directory, failed);
-    return failed ? std::string() : directory + "/history";
-}
-
 /// Exit 2 with one object for programs, or text for people.
 verb_call misuse(const error& wrong, bool json) {
     const auto answer = misused(wrong);
@@ -263,7 +251,7 @@ int program::run_repl() {
     else if (::isatty(STDIN_FILENO) != 1)
         options.script = read_all(stdin);
     else
-        options.history_file = history_file();
+        options.history_file = find_history_file();
     std::setlocale(LC_CTYPE, ""); // what is typed has characters of several bytes
     options.parse_verb = [this](std::vector<std::string> words) {
         return parse_words(std::move(words), parsed_.state_directory, parsed_.json);

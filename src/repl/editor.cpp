@@ -1,6 +1,7 @@
 #include "repl/editor.hpp"
 
 #include "command/terminal_text.hpp"
+#include "repl/history_file.hpp"
 #include "repl/history_search.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -20,7 +21,6 @@
 #include <histedit.h>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace vmplug {
@@ -71,15 +71,16 @@ std::string list_of(const std::vector<candidate>& words) {
     const auto count = std::min(words.size(), listed_max);
     std::size_t width = 0;
     for (std::size_t i = 0; i < count; ++i)
-        width = std::max(width, display_width(words[i].text));
+        width = std::max(width, display_width(escape_for_terminal(words[i].text)));
     const auto columns = described ? 1 : std::max<std::size_t>(screen_width() / (width + 2), 1);
     std::string text;
     for (std::size_t i = 0; i < count; ++i) {
-        auto line = words[i].text;
+        auto line = escape_for_terminal(words[i].text);
         const bool ends = (i + 1) % columns == 0 || i + 1 == count;
         if (!ends || described) line.append(width - display_width(line) + 2, ' ');
-        if (described) line = cut_to_width(line + words[i].description, screen_width());
-        text += escape_for_terminal(line) + (ends ? "\n" : "");
+        if (described)
+            line = cut_to_width(line + escape_for_terminal(words[i].description), screen_width());
+        text += line + (ends ? "\n" : "");
     }
     if (words.size() > listed_max)
         text += "... and " + std::to_string(words.size() - listed_max) + " more\n";
@@ -114,6 +115,7 @@ struct editor::state {
     std::string line_before_search;
 
     void configure();
+    void load_history();
     void start(bool on);
     /// libedit takes the screen for empty when it is told to draw the line again: so it has to be.
     void erase() const;
@@ -166,7 +168,7 @@ void editor::state::configure() {
     HistEvent event;
     history(past, &event, H_SETSIZE, history_size);
     history(past, &event, H_SETUNIQUE, 1);
-    if (!history_file.empty()) history(past, &event, H_LOAD, history_file.c_str());
+    load_history();
     el_set(edited, EL_HIST, history, past);
     el_set(edited, EL_ADDFN, "vmplug-complete", "complete the word", &state::on_tab);
     el_set(edited, EL_ADDFN, "vmplug-end", "delete, or end the input", &state::on_end);
@@ -174,6 +176,15 @@ void editor::state::configure() {
     el_set(edited, EL_BIND, "^I", "vmplug-complete", nullptr);
     el_set(edited, EL_ADDFN, "vmplug-search", "look for an earlier line", &state::on_search);
     el_set(edited, EL_BIND, "^R", "vmplug-search", nullptr);
+}
+
+void editor::state::load_history() {
+    const auto file = history_file.empty() ? nullptr : open_history(history_file, false);
+    if (!file) return;
+    // libedit loads by name alone: this one is of what was opened.
+    const auto name = "/proc/self/fd/" + std::to_string(::fileno(file.get()));
+    HistEvent event;
+    history(past, &event, H_LOAD, name.c_str());
 }
 
 void editor::state::start(bool on) {
@@ -209,9 +220,8 @@ void editor::state::remember(const std::string& line) {
     HistEvent event;
     history(past, &event, H_ENTER, line.c_str());
     if (history_file.empty()) return;
-    const auto previous = ::umask(0077);
-    history(past, &event, H_SAVE, history_file.c_str());
-    ::umask(previous);
+    if (const auto file = open_history(history_file, true))
+        history(past, &event, H_SAVE_FP, file.get());
 }
 
 asio::awaitable<void> editor::state::offer_candidates() {

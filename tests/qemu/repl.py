@@ -47,6 +47,43 @@ class Qemu:
         self.stop()
 
 
+def history_is_a_file_of_ones_own():
+    state = work.name + "/planted"
+    target = work.name + "/precious"
+    os.makedirs(state + "/vmplug")
+    with open(target, "w") as file:
+        file.write("query-uuid\n")
+
+    def run_there():
+        with Terminal("repl", XDG_STATE_HOME=state) as terminal:
+            terminal.until("vmplug> ")
+            terminal.command("explain no_iommu", "vmplug> ")
+            terminal.type("\x10\x10")  # the line before that one, if there is any
+            terminal.screen_shows("vmplug> explain no_iommu")
+            terminal.type("\x15quit\r")
+            expect(terminal.end() == 0, "quit")
+        with open(target) as file:
+            expect(file.read() == "query-uuid\n", "it was written to")
+
+    os.symlink(target, state + "/vmplug/history")
+    run_there()
+    os.unlink(state + "/vmplug/history")
+    os.link(target, state + "/vmplug/history")
+    run_there()
+    os.unlink(state + "/vmplug/history")
+    os.mkfifo(state + "/vmplug/history")
+    run_there()
+    os.unlink(state + "/vmplug/history")
+    run_there()
+    with open(state + "/vmplug/history") as file:
+        expect("no_iommu" in file.read(), "it is kept")
+    if os.geteuid() == 0:  # as under sudo with somebody's home
+        os.unlink(state + "/vmplug/history")
+        os.chown(state, 65534, 65534)
+        run_there()
+        expect(os.listdir(state + "/vmplug") == [], "written below another user's home")
+
+
 def script(*arguments, text=None):
     return subprocess.run([VMPLUG, "repl", *arguments], input=text, capture_output=True, text=True, timeout=20)
 
@@ -433,6 +470,7 @@ run_tests([
     several_guests_are_open_at_once,
     a_monitor_that_goes_away_and_comes_back,
     history_is_kept_and_searched,
+    history_is_a_file_of_ones_own,
     verbs_share_the_connection_and_events_go_on,
     a_long_reply_goes_to_the_pager,
     colours_are_for_terminals_that_want_them,
