@@ -17,9 +17,11 @@ constexpr std::string_view promise =
     "is in a journal with what it undoes before it is done: what fails is rolled back, and "
     "`vmplug recover` settles what a kill or a power cut left.";
 constexpr std::string_view words =
-    "VM is a guest's name, a pid, a socket's path, `qmp:PATH` or `tcp:HOST:PORT`. DEVICE is an "
-    "address such as 01:00.0, a netdev's name, or VVVV:DDDD where it is unique. DURATION is a "
-    "number with ms, s or m.";
+    "VM is a guest's name, a pid, a monitor's path, `qmp:PATH`, `hmp:PATH`, `tcp:HOST:PORT` or "
+    "`hmp:tcp:HOST:PORT`. DEVICE is an address such as 01:00.0, a netdev's name, or VVVV:DDDD "
+    "where "
+    "it is unique. DURATION is a whole number with ms, s or m, at most 24 hours. What names "
+    "something is never empty.";
 
 struct named_text {
     std::string_view name;
@@ -35,11 +37,44 @@ constexpr std::array exit_statuses{
     named_text{"5", "unplug_pending: the guest still has the device; it is tracked"},
     named_text{"6", "unknown: sent and not answered; `vmplug recover` settles it"},
     named_text{"7", "stuck: an undo did not work; the manual commands are printed"},
-    named_text{"130", "interrupted: a verb that changes nothing was ended by Ctrl-C"},
+    named_text{"130", "interrupted: a verb that changes nothing was ended by Ctrl-C or SIGTERM"},
+};
+
+constexpr std::array variables{
+    named_text{"VMPLUG_STATE_DIR", "where the journal is, if `--state-dir` does not say it"},
+    named_text{"NO_COLOR", "if it is not empty: no colours"},
+    named_text{"TERM", "dumb, or nothing: no colours"},
+    named_text{"LC_ALL, LC_CTYPE, LANG",
+               "the first that is set: with UTF-8 in it, trees have lines"},
+    named_text{"PAGER",
+               "shows what is longer than the terminal at the prompt (less -RX); its words "
+               "go to no shell"},
+    named_text{"XDG_STATE_HOME", "where the history of the prompt is (HOME/.local/state)"},
 };
 
 constexpr std::array files{
-    named_text{"/var/lib/vmplug/journal.db", "what was done, and how to undo it"},
+    named_text{"/var/lib/vmplug", "the state directory: journal.db (with journal.db-wal and "
+                                  "journal.db-shm) says what was done and how to undo it; locks "
+                                  "say who works on which device and guest"},
+    named_text{"~/.local/state/vmplug/history", "the last 1000 lines of the prompt"},
+};
+
+constexpr std::array keys{
+    named_text{"Tab", "completes: verbs, QMP commands with their arguments, guests, devices"},
+    named_text{"Ctrl-R", "looks for an earlier line; again: an older one"},
+    named_text{"Ctrl-C", "gives up the line, or the command that runs; an operation undoes what it "
+                         "did first"},
+    named_text{"Ctrl-D", "leaves, on an empty line"},
+};
+
+constexpr std::array prompt_lines{
+    named_text{"use VM", "opens a guest, and means it from now on; its events are shown"},
+    named_text{"close", "closes it"},
+    named_text{"COMMAND KEY=VALUE...", "a QMP command; `help COMMAND` tells its arguments"},
+    named_text{"{...}", "a QMP command as JSON, also over several lines"},
+    named_text{"!LINE", "a line of the human monitor; also: hmp LINE"},
+    named_text{"VERB ...", "a verb of this page; the guest in use stands for VM"},
+    named_text{"help, quit", "what they say"},
 };
 
 /// Builds the page line by line.
@@ -131,11 +166,20 @@ void write_list(page& to, std::string_view title, std::span<const named_text> ro
         to.item(roff_bold(each.name), each.text);
 }
 
+void write_errors(page& to) {
+    to.request("SH", "ERRORS");
+    to.line("A failure has a code; vmplug explain tells its remedy, too:");
+    for (const auto& each : error_catalogue())
+        to.item(roff_bold(each.name), each.cause);
+}
+
 void write_back(page& to) {
+    write_list(to, "THE PROMPT", prompt_lines);
+    for (const auto& each : keys)
+        to.item(roff_bold(each.name), each.text);
     write_list(to, "EXIT STATUS", exit_statuses);
-    to.request("SH", "ENVIRONMENT");
-    to.item(roff_bold("VMPLUG_STATE_DIR"),
-            "where the journal is, if `--state-dir` does not say it");
+    write_errors(to);
+    write_list(to, "ENVIRONMENT", variables);
     write_list(to, "FILES", files);
     to.request("SH", "EXAMPLES");
     to.line("What is there, what would be done, and then do it:");

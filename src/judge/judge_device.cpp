@@ -248,7 +248,7 @@ private:
                  std::string(explain(error_code::interrupt_shared).remedy));
         else if (!abilities.configuration_readable)
             warn("interrupts", "not known: the capabilities are readable by root alone",
-                 "run as root");
+                 "root sees them: `vmplug check` as root");
         else
             ok("interrupts", found + (abilities.msi ? "" : ", on a line of its own"));
     }

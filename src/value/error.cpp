@@ -72,11 +72,11 @@ constexpr std::array catalogue{
                 "Another device with the same ids has no driver: new_id would give it to pci-stub "
                 "too.",
                 "Bind the other device to a driver first, or leave out --binding new_id."},
-    error_entry{
-        driver_unavailable, "driver_unavailable",
-        "The host driver that the device must be bound to is not there.",
-        "The text says why its module could not be loaded; vmplug loads it by itself where it is "
-        "there. Install the modules of the kernel that runs, or use a kernel that has the driver."},
+    error_entry{driver_unavailable, "driver_unavailable",
+                "The host driver that the device must be bound to is not there.",
+                "Install the modules of the kernel that runs, or use a kernel that has the driver. "
+                "A module "
+                "that is there is loaded by vmplug itself; if that failed, the text says why."},
     error_entry{bind_failed, "bind_failed",
                 "The kernel did not give the device to the wanted driver.",
                 "`dmesg` says why the driver's probe refused it."},
