@@ -15,6 +15,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/system/system_error.hpp>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -25,6 +26,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <new>
+#include <system_error>
 
 #include <unistd.h>
 
@@ -286,7 +289,13 @@ int program::run_repl() {
 
 /// An exception is a bug, or an environment that cannot work.
 int report_fault(const std::exception& failure, bool json) {
-    const error fault{error_code::internal, {}, failure.what(), {}};
+    const bool is_short = dynamic_cast<const boost::system::system_error*>(&failure) ||
+                          dynamic_cast<const std::system_error*>(&failure) ||
+                          dynamic_cast<const std::bad_alloc*>(&failure);
+    error fault{error_code::internal, {}, failure.what(), {}};
+    if (is_short)
+        fault = {error_code::host_io, "vmplug", failure.what(),
+                 "the machine or a limit of this process (ulimit) is short of what the text names"};
     const nlohmann::json value{{"outcome", "fault"}, {"error", to_json(fault)}};
     if (json) write_output(json_line(value));
     std::fputs(render_error(value["error"]).c_str(), stderr);

@@ -11,7 +11,8 @@ error failure_of(sqlite3* database) {
     std::string text = sqlite3_errmsg(database);
     if (code == SQLITE_FULL) text += " (no space left on the device)";
     const int reason = sqlite3_system_errno(database);
-    if (code == SQLITE_IOERR && reason != 0) text += std::string(": ") + std::strerror(reason);
+    const bool of_the_file = code == SQLITE_IOERR || code == SQLITE_CANTOPEN;
+    if (of_the_file && reason != 0) text += std::string(": ") + std::strerror(reason);
     return error{damaged ? error_code::journal_corrupt : error_code::journal_unavailable,
                  file ? file : "",
                  std::move(text),

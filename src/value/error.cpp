@@ -13,11 +13,10 @@ constexpr std::array catalogue{
     error_entry{invalid_argument, "invalid_argument",
                 "An argument has a form or a value that is not allowed.",
                 "Correct it; `vmplug VERB --help` shows the form."},
-    error_entry{
-        permission_denied, "permission_denied",
-        "The kernel or a socket refused access to this user.",
-        "Repeat as root, or as the owner of what the text names. Root itself is refused by a "
-        "sandbox, a security module or a mount that is read-only alone: look for those then."},
+    error_entry{permission_denied, "permission_denied",
+                "The kernel or a socket refused access to this user.",
+                "Repeat as root, or as the owner of what the text names. If you are root: a "
+                "sandbox, a security module or a read-only mount refuses it."},
     error_entry{cancelled, "cancelled", "The operation was cancelled by its caller.",
                 "An operation has undone what it had done (`vmplug operations` shows it); a single "
                 "command that was sent before may still run in QEMU."},

@@ -20,7 +20,7 @@ ARROWS = {
                        {"boost/asio", "nlohmann"}),
     "src/command": ({"controller", "judge", "plan", "qmp"}, {"boost/asio", "nlohmann", "pci/"}),
     "src/repl": ({"command", "qmp"}, {"boost/asio", "boost/system", "nlohmann"}),
-    "src/cli": ({"command", "repl"}, {"boost/asio", "CLI/", "spdlog/", "nlohmann"}),
+    "src/cli": ({"command", "repl"}, {"boost/asio", "boost/system", "CLI/", "spdlog/", "nlohmann"}),
 }
 # Public headers that may show Asio to their reader.
 WITH_ASIO = {"monitor.hpp", "hmp_monitor.hpp", "controller.hpp"}

@@ -323,6 +323,27 @@ def a_state_directory_that_cannot_be_used_is_an_error_with_a_remedy():
         expect("--state-dir" in result.error["remedy"], result)
 
 
+def what_a_user_may_not_is_said_with_its_reason():
+    if os.geteuid() != 0:
+        return
+    directory = work.name + "/of-root"
+    vmplug("recover", "--state-dir", directory)
+    os.chmod(work.name, 0o755)
+    with Qemu("clotho") as qemu:
+        for path, verb in ((directory, ["list", "--state-dir", directory]), (directory, ["recover", "--state-dir", directory]),
+                           (work.name, ["ports", "clotho"]), (qemu.socket(), ["qmp", qemu.socket(), "query-status"])):
+            result = vmplug(*verb, user=65534, group=65534, extra_groups=[])
+            expect(result.code == 3 and path in result.error["where"], result)
+            expect("ermission denied" in result.error["text"] and "root" in result.error["remedy"], result)
+
+
+def what_is_short_is_no_bug():
+    for options in ([], ["--json"]):
+        run = subprocess.run(["prlimit", "--nofile=5", VMPLUG, "vms", *options], capture_output=True, text=True)
+        expect(run.returncode == 1 and "Too many open files" in run.stderr and "report" not in run.stderr, run)
+        expect(not options or json.loads(run.stdout)["outcome"] == "fault", run)
+
+
 def a_damaged_journal_is_named_and_kept():
     directory = work.name + "/damaged"
     os.mkdir(directory)
