@@ -19,6 +19,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <clocale>
 #include <csignal>
@@ -224,9 +225,8 @@ verb_call parse_words(std::vector<std::string> words, const std::string& state_d
             return misuse({error_code::invalid_argument, name, "a word has a NUL in it", {}}, json);
     words.insert(words.begin(), "vmplug");
     if (json) words.emplace_back("--json");
-    std::vector<char*> pointers;
-    for (auto& each : words)
-        pointers.push_back(each.data());
+    std::vector<char*> pointers(words.size());
+    std::ranges::transform(words, pointers.begin(), [](auto& each) { return each.data(); });
     auto parsed = parse_command_line(static_cast<int>(pointers.size()), pointers.data());
     verb_call call;
     if (parsed.ended)

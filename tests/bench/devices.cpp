@@ -238,10 +238,10 @@ int measure(int readings) {
     try {
         const machine made(name);
         const vmplug::file_tree files{name};
-        std::vector<double> times;
+        std::vector<double> times(static_cast<std::size_t>(readings));
         std::size_t functions = 0;
-        for (int i = 0; i < readings; ++i)
-            times.push_back(milliseconds_of(files, functions));
+        for (auto& each : times)
+            each = milliseconds_of(files, functions);
         std::ranges::sort(times);
         std::printf("%zu functions, %d readings: median %.1f ms, best %.1f ms, worst %.1f ms\n",
                     functions, readings, times[times.size() / 2], times.front(), times.back());
