@@ -142,10 +142,17 @@ awaitable<int> attach_and_list(vmplug::controller& control, std::string guest, s
     co_return co_await list_ports(control, std::move(guest));
 }
 
+awaitable<int> tell(vmplug::error failure) {
+    print_error(failure);
+    co_return vmplug::exit_code(vmplug::outcome::refused);
+}
+
 /// Each guest is asked for by its process: names need not be unique.
 void list_all(program& running, const vmplug::controller& control) {
     print_devices(control.read_host(false, false));
-    for (const auto& qemu : control.read_qemus(false))
+    const auto qemus = control.read_qemus(false);
+    if (qemus.has_error()) return running.start(tell(qemus.error()));
+    for (const auto& qemu : *qemus)
         running.start(list_ports(control, std::to_string(qemu.identity.pid)));
 }
 

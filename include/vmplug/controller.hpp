@@ -74,10 +74,17 @@ public:
     /// Reads the host without blocking; see `host_facts`.
     host_facts read_host(bool monitor_clients, bool kernel_words) const;
     function_abilities read_abilities(const host_facts& host, const host_address& device) const;
-    std::vector<qemu_process> read_qemus(bool monitor_clients) const;
 
-    /// Connects to a guest's monitor.
+    /// The guests of this host. Errors: `host_io`, `permission_denied` (/proc cannot be listed).
+    result<std::vector<qemu_process>> read_qemus(bool monitor_clients) const;
+
+    /// Connects to a guest's monitor. Of a guest that is named by name or pid it is shown that its
+    /// process answers; an address is taken as it is written.
     boost::asio::awaitable<result<std::unique_ptr<monitor>>> connect(std::string guest) const;
+
+    /// The same for one monitor of a process that was found.
+    boost::asio::awaitable<result<std::unique_ptr<monitor>>> connect(const qemu_process& process,
+                                                                     std::string address) const;
 
     /// Runs one line of the guest's human monitor: through QMP where there is one.
     /// Errors: as of `hmp_monitor::call`, with QEMU's words in `command_failed`.
@@ -110,6 +117,9 @@ public:
 
     /// Whether the process that ran an operation still runs it.
     bool is_running(const operation_record& record) const;
+
+    /// Whether the guest's process of an operation has ended; false when it is not known.
+    bool has_ended(const operation_record& record) const;
 
 private:
     struct implementation;

@@ -29,6 +29,7 @@ public:
 
     const std::string& address() const; ///< "hmp:/run/web.hmp"
     const std::string& version() const; ///< "7.2.22"
+    int descriptor() const;             ///< as of `monitor`
     bool is_open() const;
 
     struct connection;

@@ -58,13 +58,16 @@ struct function_abilities {
     }
 };
 
-/// A monitor that a QEMU process offers.
+/// A monitor that a QEMU process offers: its command line says so, and the process has the
+/// listening socket.
 struct qemu_monitor {
     enum class protocol { qmp, hmp };
     protocol speaks = protocol::qmp;
-    std::string address;      ///< "qmp:/run/web.qmp", "hmp:PATH", "tcp:HOST:PORT"
+    std::string address;      ///< "qmp:/run/web.qmp", "hmp:PATH", "tcp:HOST:PORT", "qmp:@abstract"
+    std::string unusable;     ///< why it must not, or cannot, be connected to; empty: it can
     std::int32_t held_by = 0; ///< pid of the client that is connected, 0 when there is none
     std::string holder;       ///< its command line, cut
+    std::uint32_t listener = 0; ///< inode number of its listening socket, 0 when it is not known
 };
 
 /// A running QEMU, as its process shows it. Everything in it is untrusted text.
@@ -75,10 +78,13 @@ struct qemu_process {
     std::string program; ///< path of the executable
     std::string machine; ///< -machine, as it was given
     std::vector<qemu_monitor> monitors;
+    std::string waits_for; ///< the socket at which it waits, before it starts, for its manager
     std::vector<host_address> hosts;      ///< host= of its command line
     bool may_lock_memory = false;         ///< CAP_IPC_LOCK: no limit applies
     std::uint64_t memlock_soft_bytes = 0; ///< ~0: unlimited
     std::uint64_t memlock_hard_bytes = 0;
+    std::uint64_t size_bytes = 0;        ///< of its address space; 0: not known
+    std::uint64_t host_memory_bytes = 0; ///< MemTotal of this host; 0: not known
 };
 
 /// A process that has a VFIO group open.
@@ -161,7 +167,17 @@ bool is_assignment_driver(std::string_view driver);
 /// Errors: `device_not_found`, `device_ambiguous`, `invalid_argument`.
 result<host_address> find_device(const host_facts& host, std::string_view text);
 
-/// Finds a QEMU by name or pid. Errors: `vm_not_found`, `vm_ambiguous`.
-result<const qemu_process*> find_vm(const host_facts& host, std::string_view text);
+/// Finds a QEMU by name or pid. Of several of one name those of our own user win over others;
+/// `uid`: only that user's are meant.
+/// Errors: `vm_not_found`, `vm_ambiguous`, `vm_foreign` (only other users have one),
+/// `invalid_argument` (an empty name).
+result<const qemu_process*> find_vm(const host_facts& host, std::string_view text,
+                                    std::optional<std::uint32_t> uid = std::nullopt);
+
+/// "alice", or "1000" where it has no name.
+std::string user_name(std::uint32_t uid);
+
+/// "user alice (1000)", or "uid 1000" where it has no name.
+std::string describe_user(std::uint32_t uid);
 
 } // namespace vmplug

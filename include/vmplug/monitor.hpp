@@ -16,7 +16,8 @@ namespace vmplug {
 
 /// Where a monitor listens.
 struct monitor_address {
-    std::string path; ///< of a Unix socket; empty: TCP
+    std::string path;      ///< of a Unix socket, or its abstract name; empty: TCP
+    bool abstract = false; ///< `path` is a name in a network namespace, and no file
     std::string host;
     std::uint16_t port = 0;
     bool human = false; ///< speaks HMP
@@ -24,8 +25,8 @@ struct monitor_address {
     bool operator==(const monitor_address&) const = default;
 };
 
-/// Parses `PATH` (it holds a slash), `qmp:PATH` or `tcp:HOST:PORT`; for a human monitor `hmp:PATH`
-/// or `hmp:tcp:HOST:PORT`.
+/// Parses `PATH` (it holds a slash), `qmp:PATH`, `qmp:@NAME` (an abstract socket) or
+/// `tcp:HOST:PORT`; for a human monitor `hmp:PATH`, `hmp:@NAME` or `hmp:tcp:HOST:PORT`.
 /// Errors: `invalid_argument`.
 result<monitor_address> parse_monitor_address(std::string_view text);
 std::string format_monitor_address(const monitor_address& address);
@@ -33,6 +34,8 @@ std::string format_monitor_address(const monitor_address& address);
 struct monitor_options {
     std::chrono::milliseconds greeting_deadline{2000};
     std::size_t event_queue_max = 1024; ///< of each subscriber
+    /// A process in whose network namespace TCP addresses and abstract names are meant; 0: our own.
+    std::int32_t network_of = 0;
 };
 
 /// Something that QEMU reported. `data` is JSON text, empty when the event has none; times are
@@ -119,6 +122,7 @@ public:
 
     const std::string& address() const; ///< "qmp:/run/web.qmp"
     const std::string& version() const; ///< "7.2.22"
+    int descriptor() const;             ///< its socket, to ask the kernel about; -1: closed
     bool is_open() const;
 
     struct connection;

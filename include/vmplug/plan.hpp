@@ -4,6 +4,8 @@
 #include <vmplug/pci_address.hpp>
 
 #include <chrono>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,7 +34,9 @@ struct attach_request {
     binding_way binding = binding_way::automatic;
     bool with_group = false; ///< prepare the neighbours of the IOMMU group too
     bool force = false;      ///< although the host depends on the device
-    fields properties;       ///< further properties of device_add, as text; typed from QEMU's list
+    std::optional<std::uint32_t>
+        uid;           ///< whose the guest's process has to be; nothing: ours or root's
+    fields properties; ///< further properties of device_add, as text; typed from QEMU's list
     std::chrono::milliseconds wait_guest{5000}; ///< how long to look for the guest's own view
     /// Of device_add alone: QEMU locks all of the guest's memory in it, which takes minutes for
     /// guests of 60 GB.

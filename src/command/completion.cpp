@@ -55,7 +55,8 @@ candidates error_codes() {
 /// A QEMU by its name; by its pid where the name is no plain word or not its own.
 candidates guests(const controller& control, const std::string& word) {
     candidates found;
-    const auto qemus = control.read_qemus(false);
+    const auto read = control.read_qemus(false);
+    const auto qemus = read.has_value() ? *read : std::vector<qemu_process>();
     for (const auto& each : qemus) {
         const auto pid = std::to_string(each.identity.pid);
         const bool by_name = is_plain_word(each.name) &&

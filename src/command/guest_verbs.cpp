@@ -32,34 +32,36 @@ constexpr milliseconds stop_interval{100};
 constexpr milliseconds reconnect_interval{200};
 
 /// The first line that a human monitor prints, nothing when it fails.
-boost::asio::awaitable<json> ask_line(command_context& context, std::string address,
-                                      std::string line) {
+boost::asio::awaitable<json> ask_line(command_context& context, std::string pid, std::string line) {
     const auto output =
-        co_await context.control.run_hmp(std::move(address), std::move(line), call_deadline);
+        co_await context.control.run_hmp(std::move(pid), std::move(line), call_deadline);
     if (output.has_error()) co_return json();
     co_return output->substr(0, output->find_first_of("\r\n"));
 }
 
-boost::asio::awaitable<void> ask_state_by_hmp(command_context& context, std::string address,
+boost::asio::awaitable<void> ask_state_by_hmp(command_context& context, std::string pid,
                                               json& guest) {
     constexpr std::string_view label = "VM status: ";
-    guest["version"] = co_await ask_line(context, address, "info version");
-    auto state = co_await ask_line(context, address, "info status");
+    guest["version"] = co_await ask_line(context, pid, "info version");
+    auto state = co_await ask_line(context, pid, "info status");
     if (state.is_string() && state.get<std::string>().starts_with(label))
         guest["state"] = state.get<std::string>().substr(label.size());
 }
 
-/// What a free monitor answers about its guest; a busy or silent one is reported as it is.
-boost::asio::awaitable<void> ask_state(command_context& context, json& guest) {
+/// What a free monitor answers about its guest; a busy or silent one is reported as it is, and one
+/// that somebody else is to connect to first is left alone.
+boost::asio::awaitable<void> ask_state(command_context& context, qemu_process process,
+                                       json& guest) {
     std::string address, human;
-    for (const auto& monitor : guest["monitors"])
-        if (monitor["held_by"].is_null() || monitor["held_by"]["pid"] == ::getpid())
-            (monitor["protocol"] == "qmp" ? address : human) = monitor["address"];
+    for (const auto& monitor : process.monitors)
+        if (monitor.unusable.empty() && (monitor.held_by == 0 || monitor.held_by == ::getpid()))
+            (monitor.speaks == qemu_monitor::protocol::qmp ? address : human) = monitor.address;
     guest["state"] = nullptr;
     guest["version"] = nullptr;
-    if (address.empty() && !human.empty()) co_await ask_state_by_hmp(context, human, guest);
+    if (address.empty() && !human.empty())
+        co_await ask_state_by_hmp(context, std::to_string(process.identity.pid), guest);
     if (address.empty()) co_return;
-    auto connected = co_await context.control.connect(address);
+    auto connected = co_await context.control.connect(process, address);
     if (connected.has_error()) {
         guest["error"] = to_json(connected.error());
         co_return;
@@ -83,9 +85,11 @@ std::string event_line(const monitor_event& event) {
 
 command_task run_vms(command_context& context, const invocation&) {
     auto result = succeeded({{"guests", json::array()}});
-    for (const auto& process : context.control.read_qemus(true)) {
+    const auto qemus = context.control.read_qemus(true);
+    if (qemus.has_error()) co_return failed(qemus.error());
+    for (const auto& process : *qemus) {
         auto guest = to_json(process);
-        co_await ask_state(context, guest);
+        co_await ask_state(context, process, guest);
         result.value["guests"].push_back(std::move(guest));
     }
     co_return result;
@@ -94,18 +98,22 @@ command_task run_vms(command_context& context, const invocation&) {
 std::string render_vms(const json& value, const text_style& style) {
     if (!value.contains("guests")) return {};
     if (value["guests"].empty()) return "No QEMU runs here.\n";
-    text_table table({"NAME", "PID", "VERSION", "STATE", "MACHINE", "MONITORS"});
+    text_table table({"NAME", "PID", "USER", "VERSION", "STATE", "MACHINE", "MONITORS"});
     for (const auto& guest : value["guests"]) {
         std::string monitors;
         for (const auto& each : guest["monitors"]) {
             monitors += (monitors.empty() ? "" : ", ") + text_at(each, "address");
+            if (!text_at(each, "unusable").empty())
+                monitors += " (unusable: " + text_at(each, "unusable") + ")";
             if (!each["held_by"].is_null())
                 monitors += " (held by " + text_at(each["held_by"], "pid") + ": " +
                             text_at(each["held_by"], "command").substr(0, 40) + ")";
         }
-        const auto state = text_at(guest, "state");
+        auto state = text_at(guest, "state");
+        if (!text_at(guest, "waits_for").empty()) state = "waits for its manager";
         table.add({text_at(guest, "name"),
                    text_at(guest, "pid"),
+                   text_at(guest, "user"),
                    text_at(guest, "version"),
                    {state, state == "running" ? ink::good : ink::doubtful},
                    text_at(guest, "machine"),
@@ -163,19 +171,13 @@ command_task run_list(command_context& context, const invocation& asked) {
         entry["state"] = std::move(state);
         if (wanted.empty() || names_guest(record.subject, wanted)) list.push_back(std::move(entry));
     };
-    const auto qemus = context.control.read_qemus(false);
     for (const auto& record : *records) {
         const auto same = [&](const operation_record& other) {
             return other.releases == record.number;
         };
         const auto leaving = std::ranges::find_if(*open, same);
-        const auto entry = record.subject.find("guest_pid");
-        const bool gone =
-            entry != record.subject.end() && std::ranges::none_of(qemus, [&](const auto& each) {
-                return std::to_string(each.identity.pid) == entry->second;
-            });
         std::string state = record.kind == operation_kind::bind ? "bound" : "assigned";
-        if (gone) state = "guest_gone";
+        if (context.control.has_ended(record)) state = "guest_gone";
         if (leaving != open->end())
             state = leaving->ended ? std::string(outcome_name(*leaving->ended)) : "detaching";
         add(record, state);

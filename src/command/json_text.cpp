@@ -58,11 +58,17 @@ json to_json(const qemu_process& process) {
         if (each.held_by != 0) held = {{"pid", each.held_by}, {"command", each.holder}};
         monitors.push_back({{"protocol", qmp ? "qmp" : "hmp"},
                             {"address", each.address},
+                            {"unusable", each.unusable.empty() ? json() : json(each.unusable)},
                             {"held_by", std::move(held)}});
     }
-    return {{"name", process.name},       {"pid", process.identity.pid},
-            {"program", process.program}, {"machine", process.machine},
-            {"uid", process.uid},         {"monitors", std::move(monitors)}};
+    return {{"name", process.name},
+            {"pid", process.identity.pid},
+            {"program", process.program},
+            {"machine", process.machine},
+            {"uid", process.uid},
+            {"user", user_name(process.uid)},
+            {"waits_for", process.waits_for.empty() ? json() : json(process.waits_for)},
+            {"monitors", std::move(monitors)}};
 }
 
 json to_json(const guest_port& port) {

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <ctime>
 
+#include <pwd.h>
+
 namespace vmplug {
 namespace {
 
@@ -53,6 +55,16 @@ result<fields> read_properties(const invocation& asked) {
     return properties;
 }
 
+/// A user's name or number.
+result<std::uint32_t> read_user(const std::string& text) {
+    std::uint32_t uid = 0;
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), uid);
+    if (!text.empty() && failure == std::errc() && end == text.data() + text.size()) return uid;
+    if (const passwd* entry = ::getpwnam(text.c_str())) return entry->pw_uid;
+    return error{
+        error_code::invalid_argument, "--uid " + text.substr(0, 100), "there is no such user", {}};
+}
+
 result<attach_request> read_attach(const invocation& asked) {
     attach_request request;
     request.id = asked.value("--id");
@@ -62,6 +74,11 @@ result<attach_request> read_attach(const invocation& asked) {
     const auto driver = read_driver(asked);
     if (driver.has_error()) return driver.error();
     request.driver = *driver;
+    if (asked.has("--uid")) {
+        const auto uid = read_user(asked.value("--uid"));
+        if (uid.has_error()) return uid.error();
+        request.uid = *uid;
+    }
     const auto binding = read_binding(asked);
     if (binding.has_error()) return binding.error();
     request.binding = *binding;

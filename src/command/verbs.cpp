@@ -74,7 +74,13 @@ const std::vector<verb>& table() {
           {"--wait-guest", "DURATION", "how long to look for the guest's own view (0s: not)",
            value_kind::duration},
           request_id,
-          {"--force", nullptr, "although the host itself depends on the device"},
+          {"--uid", "USER",
+           "whose the guest's process has to be (default: yours or root's, where the guest is not "
+           "named by its pid)",
+           value_kind::text},
+          {"--force", nullptr,
+           "although the host itself depends on the device, or "
+           "the guest's process is not known"},
           dry_run},
          "vmplug attach web 01:00.0 --id nic0",
          run_attach,

@@ -26,25 +26,51 @@ function_abilities controller::read_abilities(const host_facts& host,
     return vmplug::read_abilities(implementation_->files, host, device);
 }
 
-std::vector<qemu_process> controller::read_qemus(bool monitor_clients) const {
+result<std::vector<qemu_process>> controller::read_qemus(bool monitor_clients) const {
     process_reading wanted;
     wanted.monitor_clients = monitor_clients;
-    return read_processes(implementation_->files, wanted).qemus;
+    auto survey = read_processes(implementation_->files, wanted);
+    if (survey.failure) return *survey.failure;
+    return std::move(survey.qemus);
 }
 
+namespace {
+
+/// An address says all that is needed; a name is looked for among the processes.
+result<guest_reference> find_to_speak(const file_tree& files, const std::string& guest) {
+    if (!is_monitor_address(guest)) return find_guest(files, guest);
+    const auto address = parse_monitor_address(guest);
+    if (address.has_error()) return address.error();
+    guest_reference found;
+    found.text = guest;
+    found.by_address = true;
+    found.monitors.push_back(format_monitor_address(*address));
+    return found;
+}
+
+} // namespace
+
 awaitable<result<std::unique_ptr<monitor>>> controller::connect(std::string guest) const {
-    // An address says all that is needed; a name is looked for among the processes.
-    const auto found = find_guest(
-        is_monitor_address(guest) ? std::vector<qemu_process>() : read_qemus(false), guest);
+    const auto found = find_to_speak(implementation_->files, guest);
     if (found.has_error()) co_return found.error();
     co_return co_await connect_monitor(implementation_->files, *found, implementation_->options);
+}
+
+awaitable<result<std::unique_ptr<monitor>>> controller::connect(const qemu_process& process,
+                                                                std::string address) const {
+    guest_reference guest;
+    guest.text = process.name;
+    guest.identity = process.identity;
+    guest.process = process;
+    guest.monitors.push_back(std::move(address));
+    co_return co_await connect_monitor(implementation_->files, std::move(guest),
+                                       implementation_->options);
 }
 
 awaitable<result<std::string>> controller::run_hmp(std::string guest, std::string line,
                                                    std::chrono::milliseconds deadline) const {
     const auto& self = *implementation_;
-    const auto found = find_guest(
-        is_monitor_address(guest) ? std::vector<qemu_process>() : read_qemus(false), guest);
+    const auto found = find_to_speak(self.files, guest);
     if (found.has_error()) co_return found.error();
     const bool human_alone = std::ranges::all_of(
         found->monitors, [](const auto& each) { return each.starts_with("hmp:"); });
@@ -59,16 +85,19 @@ awaitable<result<std::string>> controller::run_hmp(std::string guest, std::strin
 }
 
 awaitable<result<guest_view>> controller::query_guest(std::string guest) const {
-    const auto found = find_guest(read_qemus(false), guest);
+    auto found = find_guest(implementation_->files, guest);
     if (found.has_error()) co_return found.error();
     auto link = co_await implementation_->connect(*found);
     if (link.has_error()) co_return link.error();
+    const auto answering = find_process(implementation_->files, *found, (*link)->descriptor());
+    if (answering.has_error()) co_return answering.error();
     auto facts = co_await (*link)->survey(implementation_->options.guest_deadline);
     if (facts.has_error()) co_return facts.error();
     guest_view view;
     view.process = found->process;
     view.monitor = (*link)->address();
     view.facts = std::move(*facts);
+    if (found->process && !found->process->name.empty()) view.facts.name = found->process->name;
     co_return view;
 }
 
@@ -98,6 +127,11 @@ result<operation_record> controller::load_operation(std::int64_t number) const {
 
 bool controller::is_running(const operation_record& record) const {
     return record.state != operation_state::closed && implementation_->host.is_alive(record.runner);
+}
+
+bool controller::has_ended(const operation_record& record) const {
+    const auto qemu = guest_process(record);
+    return qemu.pid != 0 && !implementation_->host.is_alive(qemu);
 }
 
 std::string describe_step(const step& planned) {

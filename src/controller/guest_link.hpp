@@ -46,6 +46,9 @@ public:
     /// Of the monitor that answers.
     virtual std::string address() const = 0;
 
+    /// Of its socket, to ask the kernel who is at the other end; -1: there is none.
+    virtual int descriptor() const { return -1; }
+
     /// False when the connection is lost: a new link is needed.
     virtual bool is_open() const = 0;
 };

@@ -45,16 +45,15 @@ bool is_for(const operation_record& record, const std::string& guest, const std:
 controller::implementation::implementation(controller_options chosen)
     : options(std::move(chosen)), host(files), self(read_own_identity(files)) {}
 
-std::vector<qemu_process> controller::implementation::read_qemus() const {
-    return read_processes(files, process_reading()).qemus;
-}
-
 leases controller::implementation::new_leases() const {
     return leases(options.state_directory,
                   "process " + std::to_string(self.pid) + " (" + options.invoked_as + ")");
 }
 
 result<held_device> controller::implementation::hold_device(const std::string& device) const {
+    if (device.empty())
+        return error{
+            error_code::invalid_argument, "DEVICE", "the name of a device cannot be empty", {}};
     // Enough to know what is meant; the rest is read under the leases.
     const auto known = read_names(files);
     const auto address = find_device(known, device);
@@ -88,7 +87,7 @@ awaitable<result<void>> controller::implementation::hold_again(leases& held,
     if (auto taken = held.take_device(known, *device); taken.has_error()) co_return taken;
     if (record.kind == operation_kind::bind || record.kind == operation_kind::release)
         co_return result<void>{};
-    auto guest = guest_of(record, read_qemus());
+    auto guest = guest_of(files, record);
     co_return co_await take_turn(held, std::move(guest));
 }
 

@@ -61,7 +61,6 @@ struct controller::implementation {
     process_identity self;
 
     // What all of them need.
-    std::vector<qemu_process> read_qemus() const;
     leases new_leases() const;
 
     /// Resolves what a person calls the device, opens the journal and takes the device's lease,
@@ -89,9 +88,13 @@ struct controller::implementation {
     /// An earlier operation of the same request id, settled first when its process has died.
     report_task repeat(journal& records, operation_record earlier, bool dry_run);
 
+    task<std::unique_ptr<guest_link>> reach(leases& held, guest_reference& guest,
+                                            std::optional<std::uint32_t> uid);
     report_task attach(held_device& ours, guest_reference guest, attach_request request,
                        request_key key, bool dry_run);
 
+    result<operation_record> find_assignment(journal& records, const std::string& guest,
+                                             const std::string& id);
     report_task detach(journal& records, operation_record attached, detach_request request,
                        request_key key, bool dry_run);
     report_task go_on_detaching(journal& records, operation_record record, detach_request request,

@@ -160,7 +160,7 @@ bool linux_host_control::is_alive(const process_identity& process) {
     const auto now = read_identity(files_, process.pid);
     // A zombie has closed all of its files: it holds nothing any more.
     if (!now || *now != process) return false;
-    const auto stat = files_.read_line("/proc/" + std::to_string(process.pid) + "/stat");
+    const auto stat = files_.read_or_empty("/proc/" + std::to_string(process.pid) + "/stat");
     const auto state = stat.rfind(") ");
     return state == std::string::npos || stat[state + 2] != 'Z';
 }

@@ -21,6 +21,7 @@ public:
     task<guest_sight> look(std::string qdev_id, duration deadline) override;
     boost::asio::awaitable<void> wait_for_change(std::string qdev_id, duration most) override;
     std::string address() const override;
+    int descriptor() const override { return monitor_->descriptor(); }
     bool is_open() const override { return monitor_->is_open(); }
 
 private:

@@ -57,7 +57,7 @@ controller::implementation::recover_one(journal& records, operation_record recor
 /// What would be done with an unfinished operation, and on what grounds. Changes nothing.
 awaitable<operation_report> controller::implementation::preview(operation_record record,
                                                                 journal& records) {
-    auto guest = guest_of(record, read_qemus());
+    auto guest = guest_of(files, record);
     auto machine = operation_machine::resume(record);
     operation_runner runner(options, files, records, host);
     operation_report report;
@@ -73,7 +73,7 @@ awaitable<operation_report> controller::implementation::preview(operation_record
 
 awaitable<operation_report> controller::implementation::resume(journal& records,
                                                                operation_record record) {
-    auto guest = guest_of(record, read_qemus());
+    auto guest = guest_of(files, record);
     record.runner = self;
     auto machine = operation_machine::resume(std::move(record));
     operation_runner runner(options, files, records, host);
@@ -87,7 +87,7 @@ awaitable<bool> controller::implementation::has_lost(operation_record attached) 
     if (attached.kind != operation_kind::attach) co_return false;
     const auto qemu = guest_process(attached);
     if (qemu.pid != 0 && !host.is_alive(qemu)) co_return true;
-    auto guest = guest_of(attached, read_qemus());
+    auto guest = guest_of(files, attached);
     auto link = co_await connect(std::move(guest));
     if (link.has_error()) co_return false;
     const auto sight =

@@ -9,9 +9,9 @@ namespace vmplug {
 
 using stream_socket = boost::asio::generic::stream_protocol::socket;
 
-/// Connects to a listening socket, Unix or TCP.
+/// Connects to a listening socket, Unix or TCP, within `greeting_deadline`.
 /// Errors: `no_monitor`, `permission_denied`, `monitor_busy` (its backlog stays full).
 boost::asio::awaitable<result<stream_socket>> connect_socket(monitor_address address,
-                                                             std::chrono::milliseconds deadline);
+                                                             monitor_options options);
 
 } // namespace vmplug

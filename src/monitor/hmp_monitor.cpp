@@ -100,7 +100,7 @@ hmp_monitor::~hmp_monitor() = default;
 
 asio::awaitable<result<std::unique_ptr<hmp_monitor>>>
 hmp_monitor::connect(monitor_address address, monitor_options options) {
-    auto socket = co_await connect_socket(address, options.greeting_deadline);
+    auto socket = co_await connect_socket(address, options);
     if (socket.has_error()) co_return socket.error();
     std::unique_ptr<hmp_monitor> made(
         new hmp_monitor(std::make_unique<connection>(std::move(*socket), address)));
@@ -142,6 +142,10 @@ const std::string& hmp_monitor::address() const {
 
 const std::string& hmp_monitor::version() const {
     return connection_->version;
+}
+
+int hmp_monitor::descriptor() const {
+    return connection_->ended ? -1 : connection_->socket.native_handle();
 }
 
 bool hmp_monitor::is_open() const {

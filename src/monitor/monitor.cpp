@@ -270,7 +270,7 @@ monitor::~monitor() {
 
 asio::awaitable<result<std::unique_ptr<monitor>>> monitor::connect(monitor_address address,
                                                                    monitor_options options) {
-    auto socket = co_await connect_socket(address, options.greeting_deadline);
+    auto socket = co_await connect_socket(address, options);
     if (socket.has_error()) co_return socket.error();
     const auto shared = std::make_shared<connection>(std::move(*socket), address, options);
     std::unique_ptr<monitor> made(new monitor(shared));
@@ -329,6 +329,10 @@ const std::string& monitor::address() const {
 
 const std::string& monitor::version() const {
     return connection_->version;
+}
+
+int monitor::descriptor() const {
+    return connection_->ended ? -1 : connection_->socket.native_handle();
 }
 
 bool monitor::is_open() const {

@@ -54,6 +54,49 @@ result<std::string> file_tree::read(const std::string& path) const {
     return text;
 }
 
+result<std::string> file_tree::read_start(const std::string& path, std::size_t bytes_max) const {
+    const descriptor file(::open((root_ + path).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (file.value < 0) return read_failure(path, errno);
+    std::string text(bytes_max, '\0');
+    ssize_t size = 0;
+    do
+        size = ::read(file.value, text.data(), text.size());
+    while (size < 0 && errno == EINTR);
+    if (size < 0) return read_failure(path, errno);
+    text.resize(static_cast<std::size_t>(size));
+    return text;
+}
+
+result<std::string> file_tree::read_at(const std::string& path, std::uint64_t offset,
+                                       std::size_t size) const {
+    const descriptor file(::open((root_ + path).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (file.value < 0) return read_failure(path, errno);
+    std::string text(size, '\0');
+    const auto got = ::pread(file.value, text.data(), size, static_cast<off_t>(offset));
+    if (got == static_cast<ssize_t>(size)) return text;
+    return read_failure(path, got < 0 ? errno : ENODATA);
+}
+
+void file_tree::for_each_line(const std::string& path,
+                              const std::function<bool(std::string_view)>& visit) const {
+    const descriptor file(::open((root_ + path).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    std::string rest;
+    std::array<char, 65536> part;
+    for (;;) {
+        const auto size = file.value < 0 ? 0 : ::read(file.value, part.data(), part.size());
+        if (size < 0 && errno == EINTR) continue;
+        if (size <= 0 || rest.size() > file_bytes_max) break;
+        rest.append(part.data(), static_cast<std::size_t>(size));
+        std::size_t begin = 0;
+        for (auto end = rest.find('\n'); end != rest.npos; end = rest.find('\n', begin)) {
+            if (!visit(std::string_view(rest).substr(begin, end - begin))) return;
+            begin = end + 1;
+        }
+        rest.erase(0, begin);
+    }
+    if (!rest.empty()) visit(rest);
+}
+
 std::string file_tree::read_or_empty(const std::string& path) const {
     auto text = read(path);
     return text.has_value() ? std::move(*text) : std::string();
@@ -84,9 +127,14 @@ std::optional<std::uint64_t> file_tree::read_number(const std::string& path) con
 }
 
 std::optional<std::string> file_tree::read_link(const std::string& path) const {
+    auto target = follow_link(path);
+    return target.has_value() ? std::optional(std::move(*target)) : std::nullopt;
+}
+
+result<std::string> file_tree::follow_link(const std::string& path) const {
     std::array<char, PATH_MAX> target;
     const auto size = ::readlink((root_ + path).c_str(), target.data(), target.size());
-    if (size < 0) return std::nullopt;
+    if (size < 0) return read_failure(path, errno);
     return std::string(target.data(), static_cast<std::size_t>(size));
 }
 
@@ -109,10 +157,12 @@ result<std::vector<std::string>> file_tree::read_directory(const std::string& pa
     const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir((root_ + path).c_str()),
                                                         &::closedir);
     if (!directory) return read_failure(path, errno);
+    errno = 0;
     while (const auto* entry = ::readdir(directory.get())) {
-        const std::string name(entry->d_name);
-        if (name != "." && name != "..") names.push_back(name);
+        std::string name(entry->d_name);
+        if (name != "." && name != "..") names.push_back(std::move(name));
     }
+    if (errno != 0) return read_failure(path, errno);
     std::ranges::sort(names);
     return names;
 }
@@ -190,6 +240,13 @@ disk_claim file_tree::try_claim(const std::string& node, device_number expected,
                       minor(found.st_rdev) == expected.minor;
     if (!same) reason = "it is the node of another device";
     return same ? disk_claim::free : disk_claim::closed;
+}
+
+std::optional<std::uint64_t> file_tree::socket_inode(const std::string& path) const {
+    struct stat found {};
+    if (::stat((root_ + path).c_str(), &found) != 0 || !S_ISSOCK(found.st_mode))
+        return std::nullopt;
+    return found.st_ino;
 }
 
 bool file_tree::exists(const std::string& path) const {

@@ -3,8 +3,10 @@
 #include <vmplug/error.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace vmplug {
@@ -47,6 +49,17 @@ public:
     /// Errors: `host_io`, `permission_denied`.
     result<std::string> read(const std::string& path) const;
 
+    /// At most its first `bytes_max` bytes, with as few calls as can be: for looking at many files.
+    result<std::string> read_start(const std::string& path, std::size_t bytes_max) const;
+
+    /// `size` bytes at an offset, of a process's memory. Errors: as of `read`, also for fewer.
+    result<std::string> read_at(const std::string& path, std::uint64_t offset,
+                                std::size_t size) const;
+
+    /// Calls `visit` with each line of a file of any length, until it returns false.
+    void for_each_line(const std::string& path,
+                       const std::function<bool(std::string_view)>& visit) const;
+
     /// The same, empty when it cannot be read.
     std::string read_or_empty(const std::string& path) const;
 
@@ -59,6 +72,9 @@ public:
     /// Where a symbolic link points, as text.
     std::optional<std::string> read_link(const std::string& path) const;
 
+    /// The same, or why it cannot be told. Errors: `host_io`, `permission_denied`.
+    result<std::string> follow_link(const std::string& path) const;
+
     /// The last component of it.
     std::optional<std::string> read_link_name(const std::string& path) const;
 
@@ -70,6 +86,9 @@ public:
 
     /// The same, telling why it could not be read. Errors: `host_io`, `permission_denied`.
     result<std::vector<std::string>> read_directory(const std::string& path) const;
+
+    /// The inode number of a Unix socket's file, nothing when there is no such socket.
+    std::optional<std::uint64_t> socket_inode(const std::string& path) const;
 
     bool exists(const std::string& path) const;
 

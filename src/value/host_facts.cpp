@@ -129,30 +129,4 @@ result<host_address> find_device(const host_facts& host, std::string_view text) 
     return only_one(host, found, text);
 }
 
-result<const qemu_process*> find_vm(const host_facts& host, std::string_view text) {
-    std::int32_t pid = 0;
-    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), pid);
-    const bool is_pid = failure == std::errc() && end == text.data() + text.size();
-    std::vector<const qemu_process*> found;
-    for (const auto& process : host.qemus) {
-        const bool named = !text.empty() && process.name == text;
-        if (named || (is_pid && process.identity.pid == pid)) found.push_back(&process);
-    }
-    if (found.size() == 1) return found.front();
-    const std::string where(text.substr(0, 100));
-    if (found.empty()) {
-        std::vector<std::string> names;
-        for (const auto& each : host.qemus)
-            names.push_back(each.name);
-        return error{error_code::vm_not_found,
-                     where,
-                     "no QEMU of that name or pid runs here" + did_you_mean(text, names),
-                     {}};
-    }
-    std::string pids;
-    for (const auto* each : found)
-        pids += (pids.empty() ? "" : ", ") + std::to_string(each->identity.pid);
-    return error{error_code::vm_ambiguous, where, "several QEMUs have that name: pids " + pids, {}};
-}
-
 } // namespace vmplug

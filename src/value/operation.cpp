@@ -39,6 +39,7 @@ const std::string& field(const fields& values, const std::string& name) {
 
 bool names_guest(const fields& subject, const std::string& text) {
     const auto& monitor = field(subject, "monitor");
+    if (text.empty()) return false;
     return field(subject, "guest") == text || field(subject, "guest_pid") == text ||
            monitor == text || monitor == "qmp:" + text || monitor == "hmp:" + text;
 }

@@ -240,7 +240,10 @@ TEST_CASE("a file descriptor goes with its command") {
 
 TEST_CASE("addresses of monitors") {
     CHECK(format_monitor_address(*parse_monitor_address("tcp:[::1]:4444")) == "tcp:[::1]:4444");
-    CHECK(parse_monitor_address("qmp:" + std::string(108, 'x')).has_error());
+    CHECK(parse_monitor_address("qmp:" + std::string(108, 'x')).has_value());
+    CHECK(parse_monitor_address("qmp:" + std::string(4096, 'x')).has_error());
+    CHECK(parse_monitor_address("qmp:@" + std::string(108, 'x')).has_error());
+    CHECK(format_monitor_address(*parse_monitor_address("hmp:@web")) == "hmp:@web");
     for (const char* bad :
          {"tcp:host", "tcp::1", "tcp:host:0", "tcp:host:65536", "tcp:host:1x", "qmp:"})
         CHECK(parse_monitor_address(bad).has_error());
