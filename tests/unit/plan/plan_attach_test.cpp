@@ -114,6 +114,22 @@ TEST_CASE("a module that is not loaded comes first, a limit that is too low befo
     CHECK(kinds(w.attach())[2] == "device_add");
 }
 
+TEST_CASE("a limit is never raised beyond what the process and the host have") {
+    world w;
+    w.qemu.may_lock_memory = false;
+    w.qemu.size_bytes = std::uint64_t{5} << 30;
+    w.qemu.host_memory_bytes = (std::uint64_t{4} << 30) + 4096;
+    CHECK(w.attach().steps.at(1).arguments.at("size_bytes") ==
+          std::to_string(w.qemu.host_memory_bytes));
+    w.guest.ram_bytes = std::uint64_t{1} << 62;
+    CHECK(w.refused() == names{"vm_unproven"});
+    w.guest.ram_bytes = ~std::uint64_t{0};
+    CHECK(w.refused() == names{"vm_unproven"});
+    // All of it is mapped, and not all of it can be locked.
+    w.guest.ram_bytes = w.qemu.size_bytes;
+    CHECK(w.refused() == names{"memlock_too_low"});
+}
+
 TEST_CASE("a device that is on vfio-pci already is not bound, and will not be given back") {
     world w;
     w.at("01:00.0").driver = "vfio-pci";
