@@ -30,6 +30,7 @@
 #include <new>
 #include <system_error>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace {

@@ -2,13 +2,15 @@
 
 #include "journal/record_text.hpp"
 #include "journal/sqlite.hpp"
+#include "port/private_directory.hpp"
 
-#include <filesystem>
+#include <cerrno>
 #include <limits>
-#include <system_error>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace vmplug {
 namespace {
@@ -41,16 +43,12 @@ create table step (
 pragma user_version = 1;
 )sql";
 
-result<void> create_directory(const std::string& directory) {
-    const auto previous = ::umask(0077);
-    std::error_code failure;
-    std::filesystem::create_directories(directory, failure);
-    ::umask(previous);
-    if (!failure) return {};
-    return error{error_code::journal_unavailable,
-                 directory,
-                 "cannot create the state directory: " + failure.message(),
-                 {}};
+/// Nobody else may have made the files that are believed here.
+result<void> check_files(const private_directory& directory) {
+    for (const char* name :
+         {"journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal"})
+        if (auto fine = directory.check_file(name); fine.has_error()) return fine;
+    return {};
 }
 
 result<std::int64_t> read_schema_version(sqlite3* database) {
@@ -155,12 +153,21 @@ journal::journal(journal&&) noexcept = default;
 journal& journal::operator=(journal&&) noexcept = default;
 journal::~journal() = default;
 
-result<journal> journal::open(const std::string& directory) {
-    if (auto made = create_directory(directory); made.has_error()) return made.error();
+result<journal> journal::open(const std::string& path) {
+    const auto directory = private_directory::create(path);
+    if (directory.has_error()) return directory.error();
+    return open_in(*directory);
+}
+
+result<journal> journal::open_in(const private_directory& directory) {
+    if (auto fine = check_files(directory); fine.has_error()) return fine.error();
+    const auto file = directory.path() + "/journal.db";
     const auto previous = ::umask(0077);
     sqlite3* handle = nullptr;
-    sqlite3_open_v2((directory + "/journal.db").c_str(), &handle,
-                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+    sqlite3_open_v2(file.c_str(), &handle,
+                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+                        SQLITE_OPEN_NOFOLLOW,
+                    nullptr);
     std::unique_ptr<sqlite3, closer> database(handle);
     sqlite3_busy_timeout(handle, busy_timeout_ms);
     auto ready = choose_wal(handle);
@@ -168,16 +175,18 @@ result<journal> journal::open(const std::string& directory) {
     ::umask(previous);
     if (ready.has_value()) return journal(std::move(database));
     auto failure = ready.error();
-    if (failure.where.empty()) failure.where = directory + "/journal.db";
+    if (failure.where.empty()) failure.where = file;
     return failure;
 }
 
-result<journal> journal::open_to_read(const std::string& directory) {
-    std::error_code ignored;
-    if (!std::filesystem::exists(directory + "/journal.db", ignored) && !ignored)
+result<journal> journal::open_to_read(const std::string& path) {
+    if (!private_directory::exists(path)) return journal(nullptr);
+    const auto directory = private_directory::open(path);
+    if (directory.has_error()) return directory.error();
+    if (::faccessat(directory->descriptor(), "journal.db", F_OK, AT_SYMLINK_NOFOLLOW) != 0 &&
+        errno == ENOENT)
         return journal(nullptr);
-    if (ignored) return error{error_code::journal_unavailable, directory, ignored.message(), {}};
-    return open(directory);
+    return open_in(*directory);
 }
 
 result<void> journal::save(operation_record& record) {

@@ -10,12 +10,15 @@ struct sqlite3;
 
 namespace vmplug {
 
+class private_directory;
+
 /// The durable record of all operations: one SQLite file in the state directory.
 ///
 /// Each `save` is one transaction and is on the disk when it returns (synchronous=FULL). Several
 /// processes may use one journal: writers wait for each other, bounded.
 ///
-/// Errors: `journal_unavailable` (cannot be opened or written: the text has SQLite's reason),
+/// Errors: `journal_unavailable` (cannot be opened or written, or somebody else could have written
+/// it: the text has the reason),
 /// `journal_corrupt` (not a database, a damaged page, a schema of a newer vmplug). After a failed
 /// `save` the file is as it was before it.
 class journal {
@@ -57,6 +60,8 @@ private:
         void operator()(sqlite3* database) const;
     };
     explicit journal(std::unique_ptr<sqlite3, closer> database);
+
+    static result<journal> open_in(const private_directory& directory);
 
     result<std::vector<operation_record>> query(const char* condition, std::int64_t number,
                                                 const std::string& text);

@@ -14,7 +14,7 @@ ARROWS = {
     "src/guest": (set(), {"nlohmann"}),
     "src/judge": (set(), set()),
     "src/plan": ({"judge"}, set()),
-    "src/journal": (set(), {"nlohmann", "sqlite3.h"}),
+    "src/journal": ({"port"}, {"nlohmann", "sqlite3.h"}),
     "src/monitor": ({"hmp", "port", "qmp"}, {"boost/asio", "boost/system"}),
     "src/controller": ({"hmp", "qmp", "port", "host", "guest", "judge", "plan", "journal", "monitor"},
                        {"boost/asio", "nlohmann"}),

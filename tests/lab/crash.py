@@ -183,7 +183,7 @@ def a_blocked_unbind_is_stuck_and_ends_when_the_kernel_lets_go():
 
 def a_full_state_directory_is_refused_before_anything_is_touched():
     os.makedirs("/run/full", exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "full", "/run/full"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "full", "/run/full"], check=True)
     try:
         with open("/run/full/ballast", "wb") as ballast:
             try:

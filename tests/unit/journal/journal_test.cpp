@@ -134,6 +134,29 @@ TEST_CASE("a damaged file and a directory that cannot be made are told apart") {
     CHECK(journal::open_to_read(directory.path + "/none").value().load_open().value().empty());
 }
 
+TEST_CASE("a journal that somebody else could have made is not opened") {
+    const temporary_directory directory;
+    const auto target = directory.path + "/target";
+    const auto state = directory.path + "/state";
+    std::filesystem::create_directories(state);
+    std::filesystem::permissions(state, std::filesystem::perms::owner_all);
+    for (const char* name : {"/journal.db", "/journal.db-wal", "/journal.db-shm"}) {
+        std::filesystem::create_symlink(target, state + name);
+        CHECK(journal::open(state).error().code == error_code::journal_unavailable);
+        CHECK(!std::filesystem::exists(target));
+        std::filesystem::remove(state + name);
+    }
+    std::filesystem::create_symlink(target, state + "/journal.db");
+    CHECK(journal::open_to_read(state).error().code == error_code::journal_unavailable);
+    std::filesystem::remove(state + "/journal.db");
+    CHECK(journal::open_to_read(state).has_value());
+    CHECK(std::filesystem::is_empty(state));
+    CHECK(journal::open(state).has_value());
+    std::filesystem::permissions(state, std::filesystem::perms::all);
+    CHECK(journal::open(state).error().code == error_code::journal_unavailable);
+    CHECK(journal::open_to_read(state).error().code == error_code::journal_unavailable);
+}
+
 TEST_CASE("a torn end of the journal loses the last save alone") {
     const auto directory = "/tmp/vmplug-torn-" + std::to_string(::getpid());
     const auto copy = directory + "-copy";
