@@ -124,6 +124,11 @@ command_result to_result(const operation_report& report, steady_clock::time_poin
     for (const auto& refusal : report.refusals)
         value["refusals"].push_back(to_json(refusal));
     if (!report.refusals.empty()) value["error"] = to_json(report.refusals.front());
+    // Of a mere reading nothing is to be settled; of an operation that began, its outcome is.
+    if (report.ended == outcome::unknown && report.record.failure &&
+        report.record.failure->remedy.empty())
+        value["error"]["remedy"] = "what became of it is not known: run `vmplug recover`, which "
+                                   "looks and settles it";
     value["outcome"] = report.ended ? json(outcome_name(*report.ended)) : json("planned");
     if (report.ended == outcome::stuck) value["manual_commands"] = manual_undo(report.record);
     result.exit_code = report.ended ? exit_code(*report.ended) : 0;

@@ -132,13 +132,13 @@ constexpr std::array catalogue{
     error_entry{limit_exceeded, "limit_exceeded", "A message or a value is larger than allowed.",
                 "The text says which limit: ask for less, or in parts."},
     error_entry{timed_out, "timed_out", "No answer came before the deadline.",
-                "Of an operation the outcome is unknown until it is probed: run `vmplug recover`. "
-                "A single command may have run or may still run: look at its effect before you "
+                "A command that changes something may have run or may still run: look at its "
+                "effect before you "
                 "repeat it; one that only reads can be repeated."},
     error_entry{connection_lost, "connection_lost",
                 "The monitor's connection ended while a command was under way.",
-                "Of an operation the outcome is unknown until it is probed: run `vmplug recover`. "
-                "A single command may have run: look at its effect before you repeat it; one that "
+                "A command that changes something may have run: look at its effect before you "
+                "repeat it; one that "
                 "only reads can be repeated."},
     error_entry{command_failed, "command_failed", "QEMU refused the command.",
                 "QEMU's own words in the text say why: correct what they name, and repeat."},

@@ -251,6 +251,18 @@ def completion_waits_for_no_guest():
         qemu.process.send_signal(signal.SIGCONT)
 
 
+def a_reading_that_timed_out_leaves_nothing_to_recover():
+    path = work.name + "/mute"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        for verb in (["qmp", path, "query-status", "--timeout", "200ms"], ["hmp", path, "info status", "--timeout", "200ms"]):
+            threading.Thread(target=fall_silent, args=[listener], daemon=True).start()
+            result = vmplug(*verb)
+            expect(result.error["code"] == "timed_out" and result.error["remedy"], result)
+            expect("recover" not in result.error["remedy"], result)
+
+
 def events_stream_and_end_with_a_signal():
     with Qemu("epsilon") as qemu:
         run = subprocess.Popen([VMPLUG, "events", qemu.socket(), "--json"], stdout=subprocess.PIPE, text=True)
