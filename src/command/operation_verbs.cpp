@@ -147,6 +147,18 @@ std::string findings_text(const json& step) {
     return ": its network interface is called " + now + " now, and was " + before;
 }
 
+/// What is not as it was before, a line each.
+std::string told_lines(const json& step) {
+    std::string text;
+    auto told = text_at(step.value("findings", json::object()), "told");
+    while (!told.empty()) {
+        const auto end = told.find('\n');
+        text += "    " + escape_for_terminal(told.substr(0, end)) + "\n";
+        told.erase(0, end == told.npos ? end : end + 1);
+    }
+    return text;
+}
+
 std::string step_line(const json& step) {
     const auto state = text_at(step, "state");
     auto text = "  " + escape_for_terminal(text_at(step, "text") + findings_text(step));
@@ -155,7 +167,8 @@ std::string step_line(const json& step) {
         return text + ": the journal says " + state + ", the world " + text_at(step, "seen") + "\n";
     if (state == "planned") return text + "\n";
     if (state != "applied") text += " [" + state + "]";
-    return text + "  (" + format_duration(microseconds(step.value("duration_us", 0))) + ")\n";
+    return text + "  (" + format_duration(microseconds(step.value("duration_us", 0))) + ")\n" +
+           told_lines(step);
 }
 
 ink ink_of(const std::string& outcome) {

@@ -116,8 +116,10 @@ const std::vector<verb>& table() {
          interruption::ends_after_undo},
         {"release",
          "give a bound device back to the host",
-         "Restores driver, driver_override and netdev as they were before `bind`, or before the "
-         "attach that `detach --keep-bound` ended.",
+         "Restores driver, driver_override and network interfaces (name, MTU, MAC, alternative "
+         "names, namespace) as they were before `bind`, or before the attach that `detach "
+         "--keep-bound` ended. Loads the driver's module when it is gone. A device that has left "
+         "the machine has nothing to give back: its record is closed.",
          {device},
          {dry_run},
          "vmplug release 01:00.0",

@@ -20,7 +20,7 @@ awaitable<operation_report> controller::attach(std::string guest, std::string de
     auto& self = *implementation_;
     const request_key key{request_id, "attach " + guest + " " + device + " " + request.id};
     // First of all: the guest may have ended, and the device have changed its name, since then.
-    auto opened = journal::open(self.options.state_directory);
+    auto opened = self.open_journal(dry_run);
     if (opened.has_error()) co_return refusal(opened.error());
     auto earlier = self.find_earlier(*opened, key);
     if (earlier.has_error()) co_return refusal(earlier.error());
@@ -31,7 +31,7 @@ awaitable<operation_report> controller::attach(std::string guest, std::string de
     if (!reached->by_address)
         if (auto owned = check_owner(*reached, request.uid); owned.has_error())
             co_return refusal(owned.error());
-    auto ours = self.hold_device(device);
+    auto ours = self.hold_device(device, dry_run);
     if (ours.has_error()) co_return refusal(ours.error());
     // Again under the lease: the first of two with one id is on record before the second looks.
     earlier = self.find_earlier(ours->records, key);
@@ -46,10 +46,11 @@ awaitable<operation_report> controller::attach(std::string guest, std::string de
 
 /// Connects in the guest's turn, and finds out whose guest it is before it is asked for anything.
 awaitable<result<std::unique_ptr<guest_link>>>
-controller::implementation::reach(leases& held, guest_reference& guest,
+controller::implementation::reach(leases* held, guest_reference& guest,
                                   std::optional<std::uint32_t> uid) {
     const auto key = guest.lease_key();
-    auto turn = co_await take_turn(held, guest);
+    result<void> turn;
+    if (held) turn = co_await take_turn(*held, guest);
     if (turn.has_error()) co_return turn.error();
     auto link = co_await connect(guest);
     if (link.has_error()) co_return link.error();
@@ -57,7 +58,7 @@ controller::implementation::reach(leases& held, guest_reference& guest,
     if (found.has_error()) co_return found.error();
     if (auto owned = check_owner(guest, uid); owned.has_error()) co_return owned.error();
     // Whoever names the process waits for its turn by that.
-    if (guest.lease_key() != key) turn = co_await take_turn(held, guest);
+    if (held && guest.lease_key() != key) turn = co_await take_turn(*held, guest);
     if (turn.has_error()) co_return turn.error();
     co_return std::move(*link);
 }
@@ -66,7 +67,7 @@ awaitable<operation_report> controller::implementation::attach(held_device& ours
                                                                guest_reference guest,
                                                                attach_request request,
                                                                request_key key, bool dry_run) {
-    auto link = co_await reach(ours.held, guest, request.uid);
+    auto link = co_await reach(dry_run ? nullptr : &ours.held, guest, request.uid);
     if (link.has_error()) co_return refusal(link.error());
     auto facts = co_await (*link)->survey(options.guest_deadline);
     if (facts.has_error()) co_return refusal(facts.error());
@@ -83,6 +84,7 @@ awaitable<operation_report> controller::implementation::attach(held_device& ours
     if (!guest.process && !request.force)
         wanted.planned.refusals.insert(wanted.planned.refusals.begin(), unknown_process(*seen));
     wanted.request = std::move(key);
+    wanted.busy = std::move(ours.busy);
     wanted.guest = std::move(guest);
     wanted.link = std::move(*link);
     wanted.add_deadline = request.add_deadline;

@@ -1,4 +1,5 @@
 #include "controller/implementation.hpp"
+#include "controller/step_kind.hpp"
 #include "plan/plan_return.hpp"
 
 #include <algorithm>
@@ -10,7 +11,7 @@ using boost::asio::awaitable;
 awaitable<operation_report> controller::bind(std::string device, bind_request request,
                                              bool dry_run) {
     auto& self = *implementation_;
-    auto ours = self.hold_device(device);
+    auto ours = self.hold_device(device, dry_run);
     if (ours.has_error()) co_return refusal(ours.error());
     const auto seen = self.look_around(*ours);
     if (seen.has_error()) co_return refusal(seen.error());
@@ -18,12 +19,13 @@ awaitable<operation_report> controller::bind(std::string device, bind_request re
     work wanted;
     wanted.kind = operation_kind::bind;
     wanted.planned = plan_bind(request, *seen);
+    wanted.busy = std::move(ours->busy);
     co_return co_await self.carry_out(ours->records, std::move(wanted), dry_run);
 }
 
 awaitable<operation_report> controller::release(std::string device, bool dry_run) {
     auto& self = *implementation_;
-    auto ours = self.hold_device(device);
+    auto ours = self.hold_recorded_device(device, dry_run);
     if (ours.has_error()) co_return refusal(ours.error());
     const auto seen = self.look_around(*ours);
     if (seen.has_error()) co_return refusal(seen.error());
@@ -34,8 +36,11 @@ awaitable<operation_report> controller::release(std::string device, bool dry_run
     if (bound == seen->assigned.end())
         co_return refusal({error_code::not_attached, address, "vmplug has not bound this device",
                            "`vmplug list` shows what it has; `vmplug detach` ends an attach"});
+    if (const auto fine = check_record(*bound); fine.has_error())
+        co_return disbelieved(*bound, fine.error());
     work wanted;
     wanted.kind = operation_kind::release;
+    wanted.busy = std::move(ours->busy);
     wanted.planned = plan_release(*bound, *seen);
     wanted.releases = bound->number;
     co_return co_await self.carry_out(ours->records, std::move(wanted), dry_run);

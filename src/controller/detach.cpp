@@ -1,5 +1,6 @@
 #include "controller/implementation.hpp"
 #include "controller/operation_runner.hpp"
+#include "controller/step_kind.hpp"
 #include "plan/plan_return.hpp"
 
 #include <algorithm>
@@ -61,7 +62,7 @@ operation_record left_bound(const operation_record& attached, const process_iden
 awaitable<operation_report> controller::detach(std::string guest, detach_request request,
                                                std::string request_id, bool dry_run) {
     auto& self = *implementation_;
-    auto opened = journal::open(self.options.state_directory);
+    auto opened = self.open_journal(dry_run);
     if (opened.has_error()) co_return refusal(opened.error());
     const request_key key{request_id, "detach " + guest + " " + request.id};
     auto earlier = self.find_earlier(*opened, key);
@@ -76,8 +77,10 @@ awaitable<operation_report> controller::detach(std::string guest, detach_request
         co_return co_await self.go_on_detaching(*opened, std::move(*meant), std::move(request),
                                                 new_key, dry_run);
     auto held = self.new_leases();
-    auto taken = co_await self.hold_again(held, *meant);
-    if (taken.has_error()) co_return refusal(taken.error());
+    if (!dry_run) {
+        auto taken = co_await self.hold_again(held, *meant);
+        if (taken.has_error()) co_return refusal(taken.error());
+    }
     // Somebody else may have detached it before the leases were ours.
     const auto still = self.find_assignment(*opened, guest, request.id);
     if (still.has_error()) co_return refusal(still.error());
@@ -139,9 +142,12 @@ awaitable<operation_report> controller::implementation::detach(journal& records,
                                                                operation_record attached,
                                                                detach_request request,
                                                                request_key key, bool dry_run) {
+    if (const auto fine = check_record(attached); fine.has_error())
+        co_return disbelieved(std::move(attached), fine.error());
     auto seen = look_around(records);
     if (seen.has_error()) co_return refusal(seen.error());
     work wanted;
+    if (dry_run) wanted.busy = find_holder(attached);
     wanted.kind = operation_kind::detach;
     wanted.planned = plan_detach(request, attached, *seen);
     wanted.request = std::move(key);
@@ -171,6 +177,11 @@ result<void> controller::implementation::keep_for_others(journal& records,
 awaitable<operation_report>
 controller::implementation::go_on_detaching(journal& records, operation_record record,
                                             detach_request request, request_key key, bool dry_run) {
+    if (const auto fine = check_record(record); fine.has_error())
+        co_return disbelieved(std::move(record), fine.error());
+    if (record.steps.empty())
+        co_return disbelieved(std::move(record),
+                              {error_code::journal_corrupt, "detach", "its steps are missing", {}});
     record.steps.front().planned.arguments["wait_ms"] = std::to_string(request.wait_guest.count());
     if (!dry_run) {
         auto saved = records.save(record);

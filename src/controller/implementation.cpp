@@ -5,6 +5,8 @@
 #include "host/read_host.hpp"
 #include "host/read_processes.hpp"
 
+#include <algorithm>
+
 namespace vmplug {
 
 using boost::asio::awaitable;
@@ -21,6 +23,12 @@ operation_report refusal(plan planned) {
     report.ended = outcome::refused;
     report.refusals = planned.refusals;
     report.planned = std::move(planned);
+    return report;
+}
+
+operation_report disbelieved(operation_record record, error why) {
+    auto report = refusal(std::move(why));
+    report.record = std::move(record);
     return report;
 }
 
@@ -50,7 +58,26 @@ leases controller::implementation::new_leases() const {
                   "process " + std::to_string(self.pid) + " (" + options.invoked_as + ")");
 }
 
-result<held_device> controller::implementation::hold_device(const std::string& device) const {
+result<journal> controller::implementation::open_journal(bool dry_run) const {
+    return dry_run ? journal::open_to_read(options.state_directory)
+                   : journal::open(options.state_directory);
+}
+
+result<held_device> controller::implementation::hold(const host_facts& known, host_address address,
+                                                     bool dry_run) const {
+    auto opened = open_journal(dry_run);
+    if (opened.has_error()) return opened.error();
+    auto held = new_leases();
+    if (dry_run) {
+        auto busy = held.find_holder(known, address);
+        return held_device{address, std::move(*opened), std::move(held), std::move(busy)};
+    }
+    if (auto taken = held.take_device(known, address); taken.has_error()) return taken.error();
+    return held_device{address, std::move(*opened), std::move(held)};
+}
+
+result<held_device> controller::implementation::hold_device(const std::string& device,
+                                                            bool dry_run) const {
     if (device.empty())
         return error{
             error_code::invalid_argument, "DEVICE", "the name of a device cannot be empty", {}};
@@ -58,11 +85,23 @@ result<held_device> controller::implementation::hold_device(const std::string& d
     const auto known = read_names(files);
     const auto address = find_device(known, device);
     if (address.has_error()) return address.error();
-    auto opened = journal::open(options.state_directory);
-    if (opened.has_error()) return opened.error();
-    auto held = new_leases();
-    if (auto taken = held.take_device(known, *address); taken.has_error()) return taken.error();
-    return held_device{*address, std::move(*opened), std::move(held)};
+    return hold(known, *address, dry_run);
+}
+
+result<held_device> controller::implementation::hold_recorded_device(const std::string& device,
+                                                                     bool dry_run) const {
+    auto there = hold_device(device, dry_run);
+    const auto address = parse_host_address(device);
+    if (there.has_value() || there.error().code != error_code::device_not_found || !address)
+        return there;
+    auto gone = hold(host_facts(), *address, dry_run);
+    if (gone.has_error()) return gone;
+    const auto assigned = gone->records.load_assignments();
+    if (assigned.has_error()) return assigned.error();
+    const auto is_recorded = [&](const operation_record& record) {
+        return field(record.subject, "device") == format_address(*address);
+    };
+    return std::ranges::any_of(*assigned, is_recorded) ? std::move(gone) : std::move(there);
 }
 
 result<operation_record> controller::implementation::find_earlier(journal& records,
@@ -89,6 +128,14 @@ awaitable<result<void>> controller::implementation::hold_again(leases& held,
         co_return result<void>{};
     auto guest = guest_of(files, record);
     co_return co_await take_turn(held, std::move(guest));
+}
+
+std::string controller::implementation::find_holder(const operation_record& record) const {
+    const auto device = parse_host_address(field(record.subject, "device"));
+    if (device.has_error()) return {};
+    host_facts known;
+    known.functions = read_functions(files);
+    return new_leases().find_holder(known, *device);
 }
 
 awaitable<result<void>> controller::implementation::take_turn(leases& held,
@@ -125,6 +172,8 @@ controller::implementation::connect(guest_reference guest) const {
 awaitable<operation_report> controller::implementation::carry_out(journal& records, work wanted,
                                                                   bool dry_run) {
     if (!wanted.planned.refusals.empty()) co_return refusal(std::move(wanted.planned));
+    if (!wanted.busy.empty())
+        wanted.planned.notes.push_back("another operation works on it now: " + wanted.busy);
     operation_report report;
     if (!dry_run) {
         auto record = make_record(wanted.kind, wanted.planned);

@@ -14,6 +14,9 @@ namespace vmplug {
 operation_report refusal(error why);
 operation_report refusal(plan planned);
 
+/// An operation of the journal that cannot be believed: nothing was done with it.
+operation_report disbelieved(operation_record record, error why);
+
 /// An operation of the journal that stays as it is, and why.
 operation_report left_alone(operation_record record, error why);
 
@@ -28,6 +31,7 @@ struct held_device {
     host_address address;
     journal records;
     leases held;
+    std::string busy = {}; ///< of a dry run, which holds nothing: who works on it
 };
 
 /// A caller's key for a request, and the request in words: the same key has to ask for the same.
@@ -45,6 +49,7 @@ struct work {
     guest_reference guest;            ///< not needed for what concerns the host alone
     std::unique_ptr<guest_link> link; ///< nullptr: made when it is needed
     std::chrono::milliseconds add_deadline = attach_request().add_deadline;
+    std::string busy = {}; ///< of a dry run: who works on the device
 };
 
 /// The use cases, a file each: attach.cpp, detach.cpp, bind.cpp, recover.cpp.
@@ -63,13 +68,23 @@ struct controller::implementation {
     // What all of them need.
     leases new_leases() const;
 
+    /// To be written to; for a dry run, which makes no file, to be read alone.
+    result<journal> open_journal(bool dry_run) const;
+
     /// Resolves what a person calls the device, opens the journal and takes the device's lease,
-    /// without waiting for it.
-    result<held_device> hold_device(const std::string& device) const;
+    /// without waiting for it. A dry run takes nothing and makes no file.
+    result<held_device> hold_device(const std::string& device, bool dry_run) const;
+
+    /// The same for a device that may have left the machine, as long as a record tells of it.
+    result<held_device> hold_recorded_device(const std::string& device, bool dry_run) const;
+    result<held_device> hold(const host_facts& known, host_address address, bool dry_run) const;
 
     /// Takes the leases of an operation that is on record: the device's, and its guest's when it
     /// has one.
     task<void> hold_again(leases& held, operation_record record) const;
+
+    /// Who works on the device of an operation that is on record; empty: nobody.
+    std::string find_holder(const operation_record& record) const;
     task<void> take_turn(leases& held, guest_reference guest) const;
 
     /// The host and the journal as they are now. Under the leases, it stays true until they are
@@ -88,7 +103,7 @@ struct controller::implementation {
     /// An earlier operation of the same request id, settled first when its process has died.
     report_task repeat(journal& records, operation_record earlier, bool dry_run);
 
-    task<std::unique_ptr<guest_link>> reach(leases& held, guest_reference& guest,
+    task<std::unique_ptr<guest_link>> reach(leases* held, guest_reference& guest,
                                             std::optional<std::uint32_t> uid);
     report_task attach(held_device& ours, guest_reference guest, attach_request request,
                        request_key key, bool dry_run);

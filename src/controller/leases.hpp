@@ -28,6 +28,9 @@ public:
     /// Errors: `device_busy` naming the holder.
     result<void> take_device(const host_facts& host, const host_address& device);
 
+    /// Who has the device now, for a dry run, which takes nothing; empty: nobody.
+    std::string find_holder(const host_facts& host, const host_address& device) const;
+
     /// Waits for its turn. Errors: `timed_out` is never returned; `guest_not_ready` naming the
     /// holder when `most` has passed.
     boost::asio::awaitable<result<void>> take_guest(guest_reference guest,

@@ -1,7 +1,9 @@
 #include "controller/linux_host_control.hpp"
 
+#include "controller/netdev_survey.hpp"
 #include "host/read_processes.hpp"
 #include "port/child_task.hpp"
+#include "port/link_messages.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
@@ -25,6 +27,8 @@ namespace asio = boost::asio;
 using std::chrono::milliseconds;
 
 constexpr std::size_t report_bytes_max = 131072;
+/// All interfaces of all network namespaces: about 1 kB for each.
+constexpr std::size_t netlink_bytes_max = std::size_t{64} << 20;
 
 /// What a child left behind.
 struct child_report {
@@ -42,7 +46,8 @@ error stuck(const file_tree& files, const std::string& where, const child_task& 
 
 /// Waits until the child has ended, or the deadline.
 asio::awaitable<result<child_report>> await_child(const file_tree& files, child_task task,
-                                                  std::string where, milliseconds deadline) {
+                                                  std::string where, milliseconds deadline,
+                                                  std::size_t bytes_max = report_bytes_max) {
     const auto executor = co_await asio::this_coro::executor;
     asio::posix::stream_descriptor report(executor, task.report);
     asio::steady_timer timer(executor, deadline);
@@ -53,7 +58,7 @@ asio::awaitable<result<child_report>> await_child(const file_tree& files, child_
     timer.async_wait(on_expiry);
     child_report found;
     auto [failure, size] =
-        co_await asio::async_read(report, asio::dynamic_buffer(found.text, report_bytes_max),
+        co_await asio::async_read(report, asio::dynamic_buffer(found.text, bytes_max),
                                   asio::transfer_all(), asio::as_tuple(asio::use_awaitable));
     timer.cancel();
     // The timer's handler may be queued already and refers to this frame.
@@ -105,12 +110,6 @@ asio::awaitable<result<void>> linux_host_control::write(std::string path, std::s
     co_return co_await await_act(files_, started, std::move(path), deadline);
 }
 
-asio::awaitable<result<void>>
-linux_host_control::rename_netdev(std::string name, std::string new_name, milliseconds deadline) {
-    const auto started = start_rename(name, new_name);
-    co_return co_await await_act(files_, started, "network interface " + name, deadline);
-}
-
 asio::awaitable<result<std::string>> linux_host_control::read(std::string path,
                                                               milliseconds deadline) {
     const auto started = start_read(files_.root() + path);
@@ -130,17 +129,75 @@ asio::awaitable<result<void>> linux_host_control::load_module(std::string name,
     co_return error{error_code::driver_unavailable, "modprobe " + name, report->text, {}};
 }
 
+asio::awaitable<result<bool>> linux_host_control::finds_module(std::string name,
+                                                               milliseconds deadline) {
+    const auto started = start_program({"/sbin/modprobe", "--dry-run", "--quiet", "--", name});
+    if (started.has_error()) co_return started.error();
+    auto report = co_await await_child(files_, *started, "modprobe " + name, deadline);
+    if (report.has_error()) co_return report.error();
+    co_return report->exit_status == 0;
+}
+
+asio::awaitable<result<netdev_survey>> linux_host_control::read_netdevs(std::string device,
+                                                                        milliseconds deadline) {
+    const auto base = files_.resolve("/sys/bus/pci/devices/" + device);
+    if (!base || !has_netdevs(files_, *base)) co_return netdev_survey();
+    const auto namespaces = read_network_namespaces(files_);
+    std::vector<std::string> asked{""};
+    for (const auto& each : namespaces)
+        asked.push_back(each.file());
+    const auto started = start_netlink_questions(asked, link_dump_requests());
+    if (started.has_error()) co_return started.error();
+    auto report = co_await await_child(files_, *started, "rtnetlink", deadline, netlink_bytes_max);
+    if (report.has_error()) co_return report.error();
+    const auto pieces = split_report(*report, "rtnetlink");
+    if (pieces.has_error()) co_return pieces.error();
+    co_return survey_netdevs(files_, *base, namespaces, *pieces);
+}
+
+asio::awaitable<result<void>> linux_host_control::change_netdev(netdev_change change,
+                                                                milliseconds deadline) {
+    link_change wanted;
+    wanted.index = change.index;
+    wanted.mtu = change.mtu;
+    wanted.mac = change.mac;
+    wanted.name = change.name;
+    wanted.alternative_names = std::move(change.alternative_names);
+    netlink_act act;
+    if (change.to_namespace) {
+        wanted.namespace_file = act.namespace_file = change.to_namespace->file();
+        act.namespace_inode = change.to_namespace->inode;
+    }
+    auto request = format_link_change(wanted);
+    if (request.has_error()) co_return request.error();
+    act.message = std::move(request->message);
+    act.descriptor_at = request->descriptor_at;
+    const auto started = start_netlink_act(std::move(act));
+    co_return co_await await_act(files_, started, "rtnetlink", deadline);
+}
+
+bool linux_host_control::is_there(const network_namespace& which) {
+    const auto self = read_own_identity(files_);
+    if (which.process.boot_id != self.boot_id) return false;
+    if (which.path.empty() && !is_alive(which.process)) return false;
+    return network_namespace_inode(files_, which.file()) == which.inode;
+}
+
+std::vector<std::string> linux_host_control::list_netdevs(const std::string& device) {
+    const auto base = files_.resolve("/sys/bus/pci/devices/" + device);
+    return base ? netdevs_below(files_, *base) : std::vector<std::string>();
+}
+
+std::string linux_host_control::read_line(const std::string& path) {
+    return files_.read_line(path);
+}
+
 std::optional<std::string> linux_host_control::read_link_name(const std::string& path) {
     return files_.read_link_name(path);
 }
 
 bool linux_host_control::exists(const std::string& path) {
     return files_.exists(path);
-}
-
-std::optional<std::string> linux_host_control::first_entry(const std::string& path) {
-    auto names = files_.list(path);
-    return names.empty() ? std::nullopt : std::optional(std::move(names.front()));
 }
 
 result<host_control::memlock> linux_host_control::read_memlock(std::int32_t pid) {

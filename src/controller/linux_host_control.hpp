@@ -15,11 +15,15 @@ public:
                      std::chrono::milliseconds deadline) override;
     task<std::string> read(std::string path, std::chrono::milliseconds deadline) override;
     task<void> load_module(std::string name, std::chrono::milliseconds deadline) override;
-    task<void> rename_netdev(std::string name, std::string new_name,
-                             std::chrono::milliseconds deadline) override;
+    task<bool> finds_module(std::string name, std::chrono::milliseconds deadline) override;
+    task<netdev_survey> read_netdevs(std::string device,
+                                     std::chrono::milliseconds deadline) override;
+    task<void> change_netdev(netdev_change change, std::chrono::milliseconds deadline) override;
+    bool is_there(const network_namespace& which) override;
+    std::vector<std::string> list_netdevs(const std::string& device) override;
+    std::string read_line(const std::string& path) override;
     std::optional<std::string> read_link_name(const std::string& path) override;
     bool exists(const std::string& path) override;
-    std::optional<std::string> first_entry(const std::string& path) override;
     result<memlock> read_memlock(std::int32_t pid) override;
     result<void> set_memlock(std::int32_t pid, memlock limits) override;
     bool is_alive(const process_identity& process) override;

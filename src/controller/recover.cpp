@@ -1,5 +1,6 @@
 #include "controller/implementation.hpp"
 #include "controller/operation_runner.hpp"
+#include "controller/step_kind.hpp"
 
 #include <algorithm>
 
@@ -9,7 +10,7 @@ using boost::asio::awaitable;
 
 awaitable<result<std::vector<operation_report>>> controller::recover(bool dry_run) {
     auto& self = *implementation_;
-    auto opened = journal::open(self.options.state_directory);
+    auto opened = self.open_journal(dry_run);
     if (opened.has_error()) co_return opened.error();
     auto open = opened->load_open();
     if (open.has_error()) co_return open.error();
@@ -21,6 +22,10 @@ awaitable<result<std::vector<operation_report>>> controller::recover(bool dry_ru
     auto assigned = opened->load_assignments();
     if (assigned.has_error()) co_return assigned.error();
     for (auto& record : *assigned) {
+        if (const auto fine = check_record(record); fine.has_error()) {
+            reports.push_back(disbelieved(std::move(record), fine.error()));
+            continue;
+        }
         // A detach that is still open was reported above.
         const bool leaving =
             std::ranges::find(*open, record.number, &operation_record::releases) != open->end();
@@ -43,10 +48,18 @@ controller::implementation::repeat(journal& records, operation_record earlier, b
 
 awaitable<operation_report>
 controller::implementation::recover_one(journal& records, operation_record record, bool dry_run) {
+    if (const auto fine = check_record(record); fine.has_error())
+        co_return disbelieved(std::move(record), fine.error());
+    if (dry_run) {
+        const auto holder = find_holder(record);
+        if (holder.empty()) co_return co_await preview(std::move(record), records);
+        co_return left_alone(
+            std::move(record),
+            {error_code::device_busy, {}, "another operation works on it: " + holder, {}});
+    }
     auto held = new_leases();
     auto taken = co_await hold_again(held, record);
     if (taken.has_error()) co_return left_alone(std::move(record), taken.error());
-    if (dry_run) co_return co_await preview(std::move(record), records);
     // It may have been settled while we waited.
     auto now = records.load(record.number);
     if (now.has_error()) co_return refusal(now.error());
@@ -98,8 +111,10 @@ awaitable<bool> controller::implementation::has_lost(operation_record attached) 
 awaitable<operation_report>
 controller::implementation::take_home(journal& records, operation_record attached, bool dry_run) {
     auto held = new_leases();
-    auto taken = co_await hold_again(held, attached);
-    if (taken.has_error()) co_return left_alone(std::move(attached), taken.error());
+    if (!dry_run) {
+        auto taken = co_await hold_again(held, attached);
+        if (taken.has_error()) co_return left_alone(std::move(attached), taken.error());
+    }
     // Another detach may have taken it home meanwhile, or have left it more to take along.
     auto assigned = records.load_assignments();
     if (assigned.has_error()) co_return refusal(assigned.error());

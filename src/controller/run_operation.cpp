@@ -17,6 +17,24 @@ error unknown_kind(const step_record& step) {
             "use the version of vmplug that wrote it"};
 }
 
+/// The kind of a step whose fields are what they have to be: nothing is done with a record on its
+/// word alone.
+result<const step_kind_handler*> believe(const step_record& step) {
+    const auto* kind = find_step_kind(step.planned.kind);
+    if (!kind) return unknown_kind(step);
+    const auto fine = kind->check(step.planned.arguments, step.prior_state);
+    if (fine.has_error()) return fine.error();
+    return kind;
+}
+
+/// What cannot be written down so that it is believed later is not touched.
+error not_recordable(const step_record& step, const error& why) {
+    return {error_code::host_io,
+            step.planned.kind,
+            "what is there now cannot be recorded: " + why.where + ": " + why.text,
+            {}};
+}
+
 awaitable<void> observe(operation_machine& machine, step_context& context, std::size_t i) {
     auto& step = machine.record().steps[i];
     if (context.stop_requested && context.stop_requested()) {
@@ -24,20 +42,28 @@ awaitable<void> observe(operation_machine& machine, step_context& context, std::
             error{error_code::cancelled, step.planned.kind, "it was asked to stop", {}});
         co_return;
     }
-    const auto* kind = find_step_kind(step.planned.kind);
-    if (!kind) {
-        machine.observed(unknown_kind(step));
+    const auto kind = believe(step);
+    if (kind.has_error()) {
+        machine.observed(kind.error());
         co_return;
     }
-    auto prior = co_await kind->observe(context, step.planned.arguments);
+    auto prior = co_await (*kind)->observe(context, step.planned.arguments);
+    if (prior.has_value()) {
+        const auto fine = (*kind)->check(step.planned.arguments, *prior);
+        if (fine.has_error()) prior = not_recordable(step, fine.error());
+    }
     machine.observed(std::move(prior));
 }
 
 awaitable<void> apply(operation_machine& machine, step_context& context, std::size_t i) {
     auto& step = machine.record().steps[i];
     const auto begin = steady_clock::now();
-    const auto* kind = find_step_kind(step.planned.kind);
-    auto found = co_await kind->apply(context, step.planned.arguments, step.prior_state);
+    const auto kind = believe(step);
+    if (kind.has_error()) {
+        machine.applied(kind.error());
+        co_return;
+    }
+    auto found = co_await (*kind)->apply(context, step.planned.arguments, step.prior_state);
     step.duration = std::chrono::duration_cast<microseconds>(steady_clock::now() - begin);
     if (found.has_error()) {
         machine.applied(found.error());
@@ -49,24 +75,24 @@ awaitable<void> apply(operation_machine& machine, step_context& context, std::si
 
 awaitable<void> probe(operation_machine& machine, step_context& context, std::size_t i) {
     const auto& step = machine.record().steps[i];
-    const auto* kind = find_step_kind(step.planned.kind);
-    if (!kind) {
-        machine.probed(unknown_kind(step));
+    const auto kind = believe(step);
+    if (kind.has_error()) {
+        machine.probed(kind.error());
         co_return;
     }
-    machine.probed(co_await kind->probe(context, step.planned.arguments, step.prior_state));
+    machine.probed(co_await (*kind)->probe(context, step.planned.arguments, step.prior_state));
 }
 
 awaitable<void> revert(operation_machine& machine, step_context& context, std::size_t i) {
     const auto& step = machine.record().steps[i];
-    const auto* kind = find_step_kind(step.planned.kind);
-    if (!kind) {
-        machine.reverted(unknown_kind(step));
+    const auto kind = believe(step);
+    if (kind.has_error()) {
+        machine.reverted(kind.error());
         co_return;
     }
     // The stop that was asked for is what is being done here: it does not cut the undo short.
     auto stop_requested = std::exchange(context.stop_requested, nullptr);
-    auto undone = co_await kind->revert(context, step.planned.arguments, step.prior_state);
+    auto undone = co_await (*kind)->revert(context, step.planned.arguments, step.prior_state);
     context.stop_requested = std::move(stop_requested);
     machine.reverted(undone);
 }

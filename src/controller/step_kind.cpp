@@ -1,5 +1,6 @@
 #include "controller/step_kind.hpp"
 
+#include "controller/steps/field_check.hpp"
 #include "controller/steps/steps.hpp"
 
 #include <algorithm>
@@ -9,7 +10,12 @@ namespace vmplug {
 
 using boost::asio::awaitable;
 
-std::vector<std::string> step_kind_handler::manual_undo(const fields&, const fields&) const {
+std::vector<std::string> step_kind_handler::manual_undo(const fields&, const fields&,
+                                                        const fields&) const {
+    return {};
+}
+
+std::vector<std::string> step_kind_handler::manual_finish(const fields&, const fields&) const {
     return {};
 }
 
@@ -39,6 +45,26 @@ const step_kind_handler* find_step_kind(std::string_view name) {
     const auto all = step_kinds();
     const auto found = std::ranges::find(all, name, &step_kind_handler::name);
     return found == all.end() ? nullptr : *found;
+}
+
+result<void> check_record(const operation_record& record) {
+    auto fine = field_check(record.subject)
+                    .has("device", is_device_address)
+                    .may_have("id", is_qdev_id)
+                    .may_have("guest_pid", is_pid)
+                    .may_have("guest_start", is_unsigned)
+                    .may_have("boot_id", is_boot_id)
+                    .verdict();
+    for (const auto& step : record.steps) {
+        if (fine.has_error()) return fine;
+        const auto* kind = find_step_kind(step.planned.kind);
+        if (!kind)
+            return error{error_code::journal_corrupt, step.planned.kind,
+                         "the journal names a kind of step that this vmplug does not know",
+                         "use the version of vmplug that wrote it"};
+        fine = kind->check(step.planned.arguments, step.prior_state);
+    }
+    return fine;
 }
 
 } // namespace vmplug

@@ -50,9 +50,19 @@ public:
     /// One line for a person: what will be done.
     virtual std::string describe(const fields& arguments) const = 0;
 
-    /// Commands that undo it by hand, for an operation that is stuck.
-    virtual std::vector<std::string> manual_undo(const fields& arguments,
-                                                 const fields& prior) const;
+    /// Parses every field into its type, and holds nothing back: what fails here is never used.
+    /// `prior` is empty before the step was begun. Errors: `journal_corrupt`.
+    virtual result<void> check(const fields& arguments, const fields& prior) const = 0;
+
+    /// Commands for a shell that undo it by hand, for an operation that is stuck. They lead to the
+    /// state before from whatever state there is, and do nothing when they are repeated. `subject`
+    /// is the operation's.
+    virtual std::vector<std::string> manual_undo(const fields& arguments, const fields& prior,
+                                                 const fields& subject) const;
+
+    /// The same for a step of a way home: they do what it would have done.
+    virtual std::vector<std::string> manual_finish(const fields& arguments,
+                                                   const fields& subject) const;
 
     /// Reads what the step will change.
     virtual task<fields> observe(step_context& context, const fields& arguments) const;
@@ -71,6 +81,11 @@ public:
 
 /// All kinds that there are; the fault matrix walks this list.
 std::span<const step_kind_handler* const> step_kinds();
+
+/// Whether all that a record says is what it has to be: its subject, and the fields of each step.
+/// Nothing is done for a record that fails here, be it an act, a connection or a command for a
+/// person to run. Errors: `journal_corrupt`, also for a kind of step that is not known.
+result<void> check_record(const operation_record& record);
 
 /// Nullptr for a name that no kind has: a journal of another version.
 const step_kind_handler* find_step_kind(std::string_view name);

@@ -76,11 +76,12 @@ std::vector<step> plan_binding_return(const operation_record& attach) {
     for (auto each = attach.steps.rbegin(); each != attach.steps.rend(); ++each) {
         const auto& taken = *each;
         if (!is_binding(taken)) continue;
-        steps.push_back({step_kind::set_binding,
-                         {{"device", field(taken.planned.arguments, "device")},
-                          {"driver", field(taken.prior_state, "driver")},
-                          {"driver_override", field(taken.prior_state, "driver_override")},
-                          {"netdev", field(taken.prior_state, "netdev")}}});
+        fields arguments{{"device", field(taken.planned.arguments, "device")}};
+        for (const char* name : {"driver", "driver_override", "netdev"})
+            arguments[name] = field(taken.prior_state, name);
+        for (const char* name : {"netdevs", "module", "ids"})
+            if (taken.prior_state.contains(name)) arguments[name] = field(taken.prior_state, name);
+        steps.push_back({step_kind::set_binding, std::move(arguments)});
     }
     return steps;
 }

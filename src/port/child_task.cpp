@@ -8,9 +8,10 @@
 #include <functional>
 
 #include <fcntl.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
+#include <linux/netlink.h>
+#include <sched.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace vmplug {
@@ -46,10 +47,89 @@ void report_errno(int report, int reason) {
     ::_exit(0);
 }
 
-[[noreturn]] void rename_and_exit(int report, ifreq& request) {
-    const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const bool done = socket >= 0 && ::ioctl(socket, SIOCSIFNAME, &request) == 0;
-    report_errno(report, done ? 0 : errno);
+int open_rtnetlink() {
+    return ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+}
+
+/// Room for what the kernel answers in one piece.
+alignas(nlmsghdr) char answer[65536];
+
+/// Whether the piece of an answer is its last.
+bool ends_answer(ssize_t size) {
+    const auto* header = static_cast<const nlmsghdr*>(static_cast<const void*>(answer));
+    for (auto left = static_cast<std::uint32_t>(size); NLMSG_OK(header, left);
+         header = NLMSG_NEXT(header, left))
+        if (header->nlmsg_type == NLMSG_DONE || header->nlmsg_type == NLMSG_ERROR) return true;
+    return false;
+}
+
+/// Returns 0, or why there was no answer.
+int pass_answer_on(int report, std::uint32_t which, int socket, const std::string& request) {
+    if (::send(socket, request.data(), request.size(), 0) < 0) return errno;
+    for (;;) {
+        const auto size = ::recv(socket, answer, sizeof answer, 0);
+        if (size < 0) return errno;
+        const netlink_piece head{which, 0, static_cast<std::uint32_t>(size)};
+        if (::write(report, &head, sizeof head) < 0) return errno;
+        if (::write(report, answer, static_cast<std::size_t>(size)) < 0) return errno;
+        if (ends_answer(size)) return 0;
+    }
+}
+
+/// Returns 0, or why the namespace could not be asked.
+int ask_namespace(int report, std::uint32_t which, const std::string& file,
+                  const std::vector<std::string>& requests) {
+    if (!file.empty()) {
+        const int entered = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+        if (entered < 0 || ::setns(entered, CLONE_NEWNET) != 0) return errno;
+        ::close(entered);
+    }
+    const int socket = open_rtnetlink();
+    if (socket < 0) return errno;
+    for (const auto& request : requests)
+        if (const int reason = pass_answer_on(report, which, socket, request)) return reason;
+    ::close(socket);
+    return 0;
+}
+
+[[noreturn]] void ask_and_exit(int report, const std::vector<std::string>& namespaces,
+                               const std::vector<std::string>& requests) {
+    report_errno(report, 0);
+    for (std::uint32_t i = 0; i < namespaces.size(); ++i) {
+        const int reason = ask_namespace(report, i, namespaces[i], requests);
+        const netlink_piece failure{i, reason, 0};
+        if (reason != 0 && ::write(report, &failure, sizeof failure) < 0) ::_exit(1);
+    }
+    ::_exit(0);
+}
+
+/// Returns a descriptor of the namespace, -1 with errno when it is not the one that is meant.
+int open_namespace(const netlink_act& act) {
+    const int file = ::open(act.namespace_file.c_str(), O_RDONLY | O_CLOEXEC);
+    struct stat found {};
+    if (file < 0 || ::fstat(file, &found) != 0) return -1;
+    if (found.st_ino == act.namespace_inode) return file;
+    errno = ESTALE;
+    return -1;
+}
+
+[[noreturn]] void send_and_exit(int report, netlink_act& act) {
+    const auto fail = [&] {
+        report_errno(report, errno);
+        ::_exit(0);
+    };
+    if (act.descriptor_at != 0) {
+        const int file = open_namespace(act);
+        if (file < 0) fail();
+        std::memcpy(act.message.data() + act.descriptor_at, &file, sizeof file);
+    }
+    const int socket = open_rtnetlink();
+    if (socket < 0 || ::send(socket, act.message.data(), act.message.size(), 0) < 0) fail();
+    if (::recv(socket, answer, sizeof answer, 0) < static_cast<ssize_t>(NLMSG_LENGTH(sizeof(int))))
+        fail();
+    const auto* told =
+        static_cast<const nlmsgerr*>(static_cast<const void*>(answer + NLMSG_HDRLEN));
+    report_errno(report, -told->error);
     ::_exit(0);
 }
 
@@ -95,14 +175,13 @@ result<child_task> start_read(const std::string& path) {
     return start([&](int report) { read_and_exit(report, path.c_str()); });
 }
 
-result<child_task> start_rename(const std::string& name, const std::string& new_name) {
-    ifreq request{};
-    if (name.size() >= sizeof request.ifr_name || new_name.size() >= sizeof request.ifr_newname)
-        return error{error_code::invalid_argument, new_name, "no name of an interface", {}};
-    name.copy(request.ifr_name, name.size());
-    new_name.copy(request.ifr_newname, new_name.size());
-    // An ioctl, since rtnetlink through a library is more than a forked child may do.
-    return start([&](int report) { rename_and_exit(report, request); });
+result<child_task> start_netlink_act(netlink_act act) {
+    return start([&](int report) { send_and_exit(report, act); });
+}
+
+result<child_task> start_netlink_questions(const std::vector<std::string>& namespaces,
+                                           const std::vector<std::string>& requests) {
+    return start([&](int report) { ask_and_exit(report, namespaces, requests); });
 }
 
 result<child_task> start_program(const std::vector<std::string>& arguments) {

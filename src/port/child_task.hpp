@@ -2,6 +2,7 @@
 
 #include <vmplug/error.hpp>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,27 @@ result<child_task> start_write(const std::string& path, const std::string& value
 /// Reads a file of at most 64 KiB.
 result<child_task> start_read(const std::string& path);
 
-/// Gives a network interface another name. Errors: `invalid_argument` for a name that is too long.
-result<child_task> start_rename(const std::string& name, const std::string& new_name);
+/// A request of rtnetlink that is answered with an acknowledgement.
+struct netlink_act {
+    std::string message;
+    std::size_t descriptor_at = 0;     ///< where the namespace's descriptor goes; 0: there is none
+    std::string namespace_file;        ///< of nsfs
+    std::uint64_t namespace_inode = 0; ///< another one behind the file is ESTALE
+};
+
+/// Sends it: rtnetlink has one lock, which a driver that hangs may have.
+result<child_task> start_netlink_act(netlink_act act);
+
+/// Sends requests for whole tables (NLM_F_DUMP) in several network namespaces: files of nsfs, empty
+/// for our own, which has to be the first. What it reports are pieces, each with its head: the
+/// answers as the kernel gives them, or why a namespace could not be asked.
+struct netlink_piece {
+    std::uint32_t which;      ///< index among the namespaces
+    std::int32_t reason;      ///< errno, and no bytes follow; 0: an answer
+    std::uint32_t size_bytes; ///< of what follows
+};
+result<child_task> start_netlink_questions(const std::vector<std::string>& namespaces,
+                                           const std::vector<std::string>& requests);
 
 /// Runs a program without a shell; its output and errors are what it reports.
 result<child_task> start_program(const std::vector<std::string>& arguments);

@@ -1,9 +1,12 @@
 // Every act of every operation goes wrong in every way; then `recover`; then the invariants.
 
 #include "controller/run_operation.hpp"
+#include "controller/step_kind.hpp"
 #include "plan/plan_attach.hpp"
 #include "plan/plan_return.hpp"
 #include "support/fake_world.hpp"
+
+#include <vmplug/controller.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -26,9 +29,15 @@ const std::string right = "0000:04:02.0";
 class bench {
 public:
     bench() : directory_(new_directory()), journal_(std::move(*journal::open(directory_))) {
-        world.devices[left] = {"e1000", "eth3", 11, "e1000", ""};
+        // Two ports of one function, one of them in a container.
+        world.devices[left] = {"e1000",
+                               {{"eth3", "52:54:00:00:00:03", "52:54:00:aa:aa:03", 9000, {"wan0"}},
+                                {"pod1", "52:54:00:00:00:13", "52:54:00:00:00:13", 1400, {}, 77}},
+                               11,
+                               "e1000",
+                               ""};
         world.guests["web"].identity = {"boot", 77, 1};
-        world.devices[right] = {"e1000", "eth4", 11, "e1000", "e1000"};
+        world.devices[right] = {"e1000", {{"eth4", "52:54:00:00:00:04"}}, 11, "e1000", "e1000"};
     }
     ~bench() { std::filesystem::remove_all(directory_); }
     bench(const bench&) = delete;
@@ -74,6 +83,7 @@ public:
     }
 
     operation_record last;
+    std::set<std::string> came_back; ///< without vmplug: new devices, on their own drivers
 
 private:
     static std::string new_directory() {
@@ -191,6 +201,15 @@ void attach_first(bench& on) {
     REQUIRE(on.last.ended == outcome::done);
 }
 
+/// Removed and scanned for again: as the kernel finds a new device.
+void come_back(bench& on, const std::string& address) {
+    auto& device = on.world.devices.at(address);
+    device.driver_override.clear();
+    device.driver.clear();
+    on.world.attach_driver(device, device.native_driver);
+    on.came_back.insert(address);
+}
+
 const scenario scenarios[] = {
     {"attach with group", [](bench&) {}, plan_attach_of},
     {"attach that QEMU refuses", [](bench& on) { on.world.guests["web"].refuses = true; },
@@ -202,6 +221,31 @@ const scenario scenarios[] = {
     {"bind by new_id", [](bench&) {}, plan_bind_by_new_id_of},
     {"release", bind_first, plan_release_of},
     {"release of what new_id bound", bind_by_new_id_first, plan_release_of},
+    {"release after the host driver's module was removed",
+     [](bench& on) {
+         bind_first(on);
+         on.world.loaded.erase("e1000");
+     },
+     plan_release_of},
+    {"release of a device that has left the machine",
+     [](bench& on) {
+         bind_first(on);
+         on.world.devices.erase(left);
+     },
+     plan_release_of},
+    {"release of a device that has left and come back",
+     [](bench& on) {
+         bind_first(on);
+         come_back(on, left);
+     },
+     plan_release_of},
+    {"detach of a device that has left the machine",
+     [](bench& on) {
+         attach_first(on);
+         on.world.guests["web"].devices.clear();
+         on.world.devices.erase(left);
+     },
+     plan_detach_of},
     {"detach from a paused guest",
      [](bench& on) {
          attach_first(on);
@@ -239,7 +283,8 @@ void check_settled(bench& on, const fake_world& before, const std::string& what)
     for (const auto& [address, device] : on.world.devices) {
         CAPTURE(address);
         if (away)
-            CHECK(device.driver == "vfio-pci");
+            CHECK(device.driver ==
+                  (on.came_back.contains(address) ? device.native_driver : "vfio-pci"));
         else
             CHECK(device == before.devices.at(address));
     }
@@ -261,7 +306,8 @@ void check_verdict(bench& on, const fake_world& before, const fake_world& initia
     if (on.last.ended == outcome::done && on.last.kind == operation_kind::attach)
         CHECK(on.world.guests["web"].devices.size() == 1);
     if (on.last.ended == outcome::done && on.last.kind == operation_kind::detach)
-        CHECK(on.world.devices == initial.devices);
+        for (const auto& [address, device] : on.world.devices)
+            CHECK(device == initial.devices.at(address));
 }
 
 int count_acts(const scenario& which) {
@@ -377,4 +423,179 @@ TEST_CASE("an undo that does not work is stuck, keeps everything reserved, and i
         check_settled(on, initial, "everything hangs from act " + std::to_string(at));
     }
     CHECK(stuck > 0);
+}
+
+namespace {
+
+/// Binds, lets `change` happen to the world and to the record, and releases.
+template <class Change>
+void release_after(bench& on, Change change) {
+    bind_first(on);
+    auto bound = on.records().load_assignments()->front();
+    change(bound);
+    REQUIRE(on.records().save(bound).has_value());
+    REQUIRE(on.run(operation_machine(plan_release_of(on))));
+}
+
+std::string told(const bench& on) {
+    std::string text;
+    for (const auto& step : on.last.steps)
+        text += field(step.findings, "told") + "\n";
+    return text;
+}
+
+bool says(const bench& on, const char* words) {
+    return told(on).find(words) != std::string::npos;
+}
+
+} // namespace
+
+TEST_CASE("another card in that place is not touched, and told") {
+    bench on;
+    release_after(on, [&](operation_record&) {
+        auto& card = on.world.devices.at(left);
+        card.device_id = "0x100e";
+        card.driver = "its-own";
+        card.driver_override = "its-own";
+    });
+    CHECK(on.last.ended == outcome::done);
+    CHECK(on.world.devices.at(left).driver == "its-own");
+    CHECK(on.world.devices.at(left).driver_override == "its-own");
+    CHECK(says(on, "another card"));
+    CHECK(on.world.devices.at(right).driver == "e1000");
+    CHECK(on.records().load_assignments()->empty());
+}
+
+TEST_CASE("another card of the same kind keeps the address of its own") {
+    bench on;
+    release_after(on, [&](operation_record&) {
+        auto& card = on.world.devices.at(left);
+        card.netdevs.front().permanent_mac = "52:54:00:99:99:99";
+        come_back(on, left);
+    });
+    CHECK(on.last.ended == outcome::done);
+    CHECK(on.world.devices.at(left).netdevs.front().mac == "52:54:00:99:99:99");
+    CHECK(on.world.devices.at(left).netdevs.front().name == "eth3");
+    CHECK(says(on, "52:54:00:aa:aa:03"));
+}
+
+TEST_CASE("a record of an earlier vmplug brings the driver and the first name back") {
+    bench on;
+    // The module is called otherwise than its driver, as of xhci_hcd: the device itself says it.
+    on.world.installed = {{"e1000_pci", "e1000"}, {"vfio-pci", "vfio-pci"}};
+    on.world.devices.at(left).netdevs.resize(1);
+    release_after(on, [&](operation_record& record) {
+        for (auto& step : record.steps)
+            for (const char* name : {"netdevs", "module", "ids"})
+                step.prior_state.erase(name);
+        on.world.loaded.erase("e1000");
+    });
+    CHECK(on.last.ended == outcome::done);
+    CHECK(on.world.devices.at(left).driver == "e1000");
+    CHECK(on.world.devices.at(left).netdevs.front().name == "eth3");
+}
+
+TEST_CASE("a module that is called otherwise than its driver is loaded by its name") {
+    bench on;
+    on.world.installed = {{"e1000_pci", "e1000"}, {"vfio-pci", "vfio-pci"}};
+    const auto before = on.world.devices;
+    release_after(on, [&](operation_record& record) {
+        CHECK(record.steps.back().prior_state.at("module") == "e1000_pci");
+        on.world.loaded.erase("e1000");
+    });
+    CHECK(on.last.ended == outcome::done);
+    CHECK(on.world.devices == before);
+}
+
+TEST_CASE("a driver that cannot come back is a refusal, before anything is touched") {
+    bench on;
+    release_after(on, [&](operation_record&) {
+        on.world.loaded.erase("e1000");
+        on.world.installed.erase("e1000");
+    });
+    CHECK(on.last.ended == outcome::refused);
+    CHECK(on.last.failure->code == error_code::driver_unavailable);
+    CHECK(on.world.devices.at(left).driver == "vfio-pci");
+    CHECK(on.world.devices.at(left).driver_override == "vfio-pci");
+}
+
+TEST_CASE("two ports of one function that have each other's names are told apart") {
+    bench on;
+    auto& ports = on.world.devices.at(left).netdevs;
+    // The kernel will give them these very names, the other way round.
+    ports[0].name = "eth92";
+    ports[1].name = "eth91";
+    ports[1].home = 0;
+    const auto before = on.world.devices;
+    release_after(on, [](operation_record&) {});
+    CHECK(on.last.ended == outcome::done);
+    CHECK(on.world.devices == before);
+}
+
+TEST_CASE("a namespace that is gone is told, and so is a name that somebody else has") {
+    bench on;
+    release_after(on, [&](operation_record&) {
+        on.world.namespaces.clear();
+        on.world.devices["0000:05:00.0"] = {
+            "other", {{"eth3", "52:54:00:00:00:55"}}, 12, "other", ""};
+    });
+    CHECK(on.last.ended == outcome::done);
+    CHECK(says(on, "the network namespace pod that it was in is gone"));
+    CHECK(says(on, "another interface has the name eth3"));
+    CHECK(on.world.devices.at(left).netdevs.front().mtu == 9000);
+    CHECK(on.world.devices.at(left).netdevs.back().home == 0);
+}
+
+TEST_CASE("nothing is done with a record whose fields are not what they have to be") {
+    const std::pair<const char*, const char*> values[] = {
+        {"driver", "../../../run/evil"},
+        {"driver", ".."},
+        {"driver", "a/b"},
+        {"driver_override", "e1000\nx"},
+        {"driver_override", "$(reboot)"},
+        {"module", "-C"},
+        {"module", "../x"},
+        {"netdev", "a b"},
+        {"netdev", "a/b"},
+        {"netdevs", "{}x"},
+        {"netdevs", R"([{"name":"../x"}])"},
+        {"ids", "8086:10d3;"},
+    };
+    for (const auto& [name, value] : values) {
+        CAPTURE(name);
+        CAPTURE(value);
+        bench on;
+        bind_first(on);
+        auto release = plan_release_of(on);
+        release.steps.front().planned.arguments[name] = value;
+        CHECK(check_record(release).error().code == error_code::journal_corrupt);
+        const int acts = on.world.faults.count();
+        // Not even when it is run all the same, from its begin or from the middle.
+        REQUIRE(on.run(operation_machine(release)));
+        CHECK(on.last.ended == outcome::refused);
+        release.steps.front().state = step_state::begun;
+        REQUIRE(on.run(operation_machine::resume(release)));
+        CHECK(on.world.faults.count() == acts);
+        release.steps.front().planned.arguments.erase(name);
+        release.steps.front().prior_state[name] = value;
+        REQUIRE(on.run(operation_machine::resume(release)));
+        CHECK(on.world.faults.count() == acts);
+        CHECK(manual_undo(release).empty());
+    }
+}
+
+TEST_CASE("a record's subject is checked too") {
+    for (const auto& [name, value] : {std::pair{"device", "0000:01:00.0/../x"},
+                                      {"device", ""},
+                                      {"id", "x\",\"bus"},
+                                      {"guest_pid", "-1"},
+                                      {"guest_start", "x"},
+                                      {"boot_id", "../x"}}) {
+        CAPTURE(name);
+        operation_record record;
+        record.subject["device"] = left;
+        CHECK(check_record(record).has_value());
+        record.subject[name] = value;
+        CHECK(check_record(record).error().code == error_code::journal_corrupt);
+    }
 }

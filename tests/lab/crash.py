@@ -2,7 +2,6 @@
 
 VMPLUG_KILLS: how many kills at random instants (default 10; 200 for a night).
 """
-import ctypes
 import os
 import random
 import subprocess
@@ -145,17 +144,6 @@ def a_reset_completes_what_a_paused_guest_withheld():
     wait_until(lambda: vmplug("recover").code == 0 and not vmplug("list").json["assignments"], 120, "settled")
     time.clock_settime(time.CLOCK_REALTIME, now)
     expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
-
-
-def duplicate_descriptor(pid, link):
-    """A descriptor of another process: the file stays open when that process closes its own."""
-    directory = f"/proc/{pid}/fd"
-    number = next(int(each) for each in os.listdir(directory) if os.readlink(f"{directory}/{each}") == link)
-    process = os.pidfd_open(pid)
-    mine = ctypes.CDLL(None, use_errno=True).syscall(438, process, number, 0)
-    os.close(process)
-    expect(mine >= 0, os.strerror(ctypes.get_errno()))
-    return mine
 
 
 def a_blocked_unbind_is_stuck_and_ends_when_the_kernel_lets_go():

@@ -1,5 +1,6 @@
 """The lab's virtual host, as its tests see it."""
 import contextlib
+import ctypes
 import os
 import socket
 import subprocess
@@ -60,6 +61,17 @@ def guest_devices(name):
     with Qmp(qmp_path(name)) as qmp:
         return [each["name"] for each in qmp.call("qom-list", path="/machine/peripheral")
                 if each["type"].startswith("child<vfio")]
+
+
+def duplicate_descriptor(pid, link):
+    """A descriptor of another process: the file stays open when that process closes its own."""
+    directory = f"/proc/{pid}/fd"
+    number = next(int(each) for each in os.listdir(directory) if os.readlink(f"{directory}/{each}") == link)
+    process = os.pidfd_open(pid)
+    mine = ctypes.CDLL(None, use_errno=True).syscall(438, process, number, 0)
+    os.close(process)
+    expect(mine >= 0, os.strerror(ctypes.get_errno()))
+    return mine
 
 
 def refused(code, *arguments, device=FIRST):

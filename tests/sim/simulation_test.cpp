@@ -41,10 +41,19 @@ std::uint64_t number_from(const char* name, std::uint64_t fallback) {
 class simulation {
 public:
     simulation(std::uint64_t seed, journal& records) : random_(seed), records_(records) {
-        world_.devices["0000:01:00.0"] = {"e1000e", "eth1", 9, "e1000e", ""};
-        world_.devices["0000:02:00.0"] = {"e1000e", "eth2", 10, "e1000e", "e1000e"};
-        world_.devices["0000:04:01.0"] = {"e1000", "eth3", 11, "e1000", ""};
-        world_.devices["0000:04:02.0"] = {"e1000", "eth4", 11, "e1000", ""};
+        world_.devices["0000:01:00.0"] = {
+            "e1000e", {{"eth1", "52:54:00:00:00:01", "52:54:00:00:00:01", 9000}}, 9, "e1000e", ""};
+        world_.devices["0000:02:00.0"] = {
+            "e1000e",
+            {{"eth2", "52:54:00:00:00:02"},
+             {"eth5", "52:54:00:00:00:05", "52:54:00:bb:bb:05", 1500, {"lan5"}, 77}},
+            10,
+            "e1000e",
+            "e1000e"};
+        world_.devices["0000:04:01.0"] = {
+            "e1000", {{"eth3", "52:54:00:00:00:03"}}, 11, "e1000", ""};
+        world_.devices["0000:04:02.0"] = {
+            "e1000", {{"eth4", "52:54:00:00:00:04"}}, 11, "e1000", ""};
         // Other runs have used the same journal: each guest is a process of its own.
         for (const char* name : {"web", "db"})
             world_.guests[name].identity = {"boot", name[0] == 'w' ? 77 : 78, seed + 1};
@@ -98,7 +107,7 @@ private:
         const auto name = any_guest();
         auto& guest = world_.guests[name];
         const auto what = chance(12);
-        if (what < 6) tell(name + " is disturbed: " + std::to_string(what));
+        if (what < 7) tell(name + " is disturbed: " + std::to_string(what));
         switch (what) {
         case 0:
             guest.paused = !guest.paused;
@@ -123,9 +132,18 @@ private:
         case 5:
             if (!guest.devices.empty() && !guest.paused) guest.devices.erase(guest.devices.begin());
             break;
+        case 6:
+            remove_module(one_in(2) ? "e1000" : "e1000e");
+            break;
         default:
             break;
         }
+    }
+
+    /// modprobe -r: its devices are without a driver then.
+    void remove_module(const std::string& driver) {
+        const auto has_it = [&](const auto& each) { return each.second.driver == driver; };
+        if (std::ranges::none_of(world_.devices, has_it)) world_.loaded.erase(driver);
     }
 
     void maybe_plan_fault() {

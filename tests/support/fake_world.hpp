@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <functional>
@@ -17,19 +18,38 @@
 namespace vmplug::testing {
 
 /// The kernel and a guest's QEMU as far as operations touch them, with the rules that the real ones
-/// were seen to have: drivers_probe succeeds without binding, a netdev comes back under a name of
-/// its own, an override picks the driver, a bind to another driver fails, VFIO wants the whole
-/// group, QEMU takes no id twice.
+/// were seen to have: drivers_probe succeeds without binding, netdevs come back as if they were new
+/// (a name of the kernel's, the hardware's MAC, the driver's MTU, no alternative names, our network
+/// namespace), an override picks the driver, a bind to another driver fails, a module that is
+/// loaded takes what has no driver, what has left the machine has no directory, VFIO wants the
+/// whole group, QEMU takes no id twice.
 ///
 /// Whatever would have hung, crashed or taken a device from under a guest on a real host is kept as
 /// a violation.
 struct fake_world {
+    struct netdev {
+        std::string name;
+        std::string permanent_mac;
+        std::string mac = permanent_mac;
+        std::uint32_t mtu = 1500;
+        std::set<std::string> alternative_names = {};
+        std::uint64_t home = 0; ///< inode of its network namespace; 0: ours
+        bool up = false;
+        int index = 0; ///< new each time
+
+        bool operator==(const netdev& other) const {
+            return name == other.name && mac == other.mac && mtu == other.mtu &&
+                   alternative_names == other.alternative_names && home == other.home;
+        }
+    };
+
     struct device_state {
         std::string native_driver;
-        std::string netdev; ///< its name; it is there as long as the native driver is
+        std::vector<netdev> netdevs; ///< they are there as long as the native driver is
         int group = 0;
         std::string driver;
         std::string driver_override;
+        std::string device_id = "0x10d3";
 
         bool operator==(const device_state&) const = default;
     };
@@ -46,7 +66,11 @@ struct fake_world {
 
     std::map<std::string, device_state> devices;
     std::map<std::string, guest_state> guests;
-    std::set<std::string> loaded{"e1000", "e1000e"};
+    std::set<std::string> loaded{"e1000", "e1000e"}; ///< drivers
+    /// Modules, each with the driver that it brings.
+    std::map<std::string, std::string> installed{
+        {"e1000", "e1000"}, {"e1000e", "e1000e"}, {"vfio-pci", "vfio-pci"}};
+    std::set<std::uint64_t> namespaces{77}; ///< network namespaces beside ours
     std::set<std::string> told; ///< drivers that know the ids of all our devices, which are twins
     int named = 90;             ///< the last number that the kernel gave to a netdev
     std::vector<std::string> violations;
@@ -85,7 +109,20 @@ struct fake_world {
         if (driver != "vfio-pci" && group_in_guest(which.group))
             violations.push_back("a host driver got a device of a group that is in a guest");
         which.driver = driver;
-        if (driver == which.native_driver) which.netdev = "eth" + std::to_string(++named);
+        if (driver != which.native_driver) return;
+        for (auto& each : which.netdevs) {
+            netdev fresh{"eth" + std::to_string(++named), each.permanent_mac};
+            fresh.index = named;
+            each = std::move(fresh);
+        }
+    }
+    /// A driver whose module is loaded takes what nobody has.
+    void load(const std::string& driver) {
+        if (!loaded.insert(driver).second) return;
+        for (auto& [address, device] : devices)
+            if (device.driver.empty() && device.driver_override.empty() &&
+                device.native_driver == driver)
+                attach_driver(device, driver);
     }
 };
 
@@ -100,26 +137,74 @@ public:
     }
 
     task<std::string> read(std::string path, std::chrono::milliseconds) override {
-        if (path.ends_with("/flags")) co_return std::string("0x1002\n");
+        if (!find(path)) co_return refused(path);
         const auto& text = at(path).driver_override;
         co_return text.empty() ? std::string("(null)\n") : text + "\n";
     }
 
     task<void> load_module(std::string name, std::chrono::milliseconds) override {
         co_return world_.faults.act("modprobe " + name, error_code::host_stuck, [&] {
-            world_.loaded.insert(name);
-            return result<void>{};
+            const auto driver = module_of(name);
+            if (!driver.empty()) world_.load(driver);
+            return driver.empty() ? result<void>(no_module(name)) : result<void>();
         });
     }
 
-    task<void> rename_netdev(std::string name, std::string new_name,
-                             std::chrono::milliseconds) override {
+    task<bool> finds_module(std::string name, std::chrono::milliseconds) override {
+        co_return !module_of(name).empty();
+    }
+
+    task<netdev_survey> read_netdevs(std::string device, std::chrono::milliseconds) override {
+        netdev_survey seen;
+        for (const auto& [address, other] : world_.devices) {
+            if (!has_netdevs(other)) continue;
+            for (const auto& each : other.netdevs)
+                if (address == device)
+                    seen.netdevs.push_back(to_state(each, other));
+                else if (each.home == 0) {
+                    seen.names_of_others.insert(each.name);
+                    seen.names_of_others.insert(each.alternative_names.begin(),
+                                                each.alternative_names.end());
+                }
+        }
+        co_return seen;
+    }
+
+    task<void> change_netdev(netdev_change change, std::chrono::milliseconds) override {
         if (world_.pause) co_await world_.pause();
-        co_return world_.faults.act("rename", error_code::host_stuck,
-                                    [&] { return rename_now(name, new_name); });
+        co_return world_.faults.act("rtnetlink", error_code::host_stuck,
+                                    [&] { return change_now(change); });
+    }
+
+    bool is_there(const network_namespace& which) override {
+        return world_.namespaces.contains(which.inode);
+    }
+
+    std::vector<std::string> list_netdevs(const std::string& device) override {
+        std::vector<std::string> names;
+        const auto found = world_.devices.find(device);
+        if (found != world_.devices.end() && has_netdevs(found->second))
+            for (const auto& each : found->second.netdevs)
+                if (each.home == 0) names.push_back(each.name);
+        return names;
+    }
+
+    std::string read_line(const std::string& path) override {
+        const auto* device = find(path);
+        if (!device) return {};
+        if (path.ends_with("/modalias")) return "pci:" + device->native_driver;
+        if (path.ends_with("/device")) return device->device_id;
+        return "0x8086";
     }
 
     std::optional<std::string> read_link_name(const std::string& path) override {
+        if (path.starts_with(drivers_path)) {
+            const auto driver = driver_in(path);
+            for (const auto& [module, brings] : world_.installed)
+                if (brings == driver && world_.loaded.contains(driver)) return module;
+            return std::nullopt;
+        }
+        if (!find(path)) return std::nullopt;
         const auto& device = at(path);
         if (path.ends_with("/iommu_group")) return std::to_string(device.group);
         return device.driver.empty() ? std::nullopt : std::optional(device.driver);
@@ -129,15 +214,9 @@ public:
         if (path.starts_with(drivers_path))
             return world_.loaded.contains(path.substr(drivers_path.size()));
         if (path.starts_with("/dev/vfio/")) return group_has_node(path.substr(10));
-        if (path.ends_with("/driver_override")) return true;
         if (path.starts_with("/run/udev")) return false;
-        if (path.starts_with(netdevs_path)) return find_netdev(path.substr(netdevs_path.size()));
-        return has_netdev(at(path)) && path.ends_with("/net/" + at(path).netdev);
-    }
-
-    std::optional<std::string> first_entry(const std::string& path) override {
-        const auto& device = at(path);
-        return has_netdev(device) ? std::optional(device.netdev) : std::nullopt;
+        if (path + "/" == devices_path) return true;
+        return find(path) != nullptr;
     }
 
     result<memlock> read_memlock(std::int32_t pid) override {
@@ -164,25 +243,86 @@ private:
     inline static const std::string devices_path = "/sys/bus/pci/devices/";
     inline static const std::string drivers_path = "/sys/bus/pci/drivers/";
 
-    inline static const std::string netdevs_path = "/sys/class/net/";
-
-    static bool has_netdev(const fake_world::device_state& device) {
-        return !device.netdev.empty() && device.driver == device.native_driver;
+    static bool has_netdevs(const fake_world::device_state& device) {
+        return device.driver == device.native_driver;
     }
 
-    fake_world::device_state* find_netdev(const std::string& name) {
+    netdev_state to_state(const fake_world::netdev& from,
+                          const fake_world::device_state& device) const {
+        netdev_state state;
+        state.index = from.index;
+        state.name = from.name;
+        state.mac = from.mac;
+        state.permanent_mac = from.permanent_mac;
+        state.mtu = from.mtu;
+        state.up = from.up;
+        state.alternative_names = {from.alternative_names.begin(), from.alternative_names.end()};
+        if (from.home == 0)
+            state.dev_port = static_cast<int>(&from - device.netdevs.data());
+        else
+            state.other_namespace = network_namespace{from.home, "/run/netns/pod", {"boot", 0, 0}};
+        return state;
+    }
+
+    fake_world::netdev* find_netdev(int index) {
         for (auto& [address, device] : world_.devices)
-            if (has_netdev(device) && device.netdev == name) return &device;
+            for (auto& each : device.netdevs)
+                if (has_netdevs(device) && each.home == 0 && each.index == index) return &each;
         return nullptr;
     }
 
-    result<void> rename_now(const std::string& name, const std::string& new_name) {
-        const error exists{error_code::host_io, name, std::strerror(EEXIST), {}};
-        auto* device = find_netdev(name);
-        if (!device) return refused(name);
-        if (find_netdev(new_name)) return exists;
-        device->netdev = new_name;
+    bool is_taken(const std::string& name, std::uint64_t home, const fake_world::netdev& by) {
+        for (auto& [address, device] : world_.devices)
+            for (auto& each : device.netdevs)
+                if (has_netdevs(device) && each.home == home && &each != &by &&
+                    (each.name == name || each.alternative_names.contains(name)))
+                    return true;
+        return false;
+    }
+
+    static error errno_of(int reason) {
+        return {error_code::host_io, "rtnetlink", std::strerror(reason), {}};
+    }
+
+    result<void> change_now(const netdev_change& change) {
+        auto* which = find_netdev(change.index);
+        if (!which) return errno_of(ENODEV);
+        const auto home = change.to_namespace ? change.to_namespace->inode : 0;
+        if (change.to_namespace && !world_.namespaces.contains(home)) return errno_of(ESTALE);
+        if (change.name && which->up) return errno_of(EBUSY);
+        if (change.name && is_taken(*change.name, home, *which)) return errno_of(EEXIST);
+        for (const auto& name : change.alternative_names)
+            if (is_taken(name, home, *which) || !which->alternative_names.insert(name).second)
+                return errno_of(EEXIST);
+        if (change.mtu) which->mtu = *change.mtu;
+        if (change.mac) which->mac = *change.mac;
+        if (change.name) which->name = *change.name;
+        which->home = home;
         return {};
+    }
+
+    /// The driver that a module, or a modalias, brings.
+    std::string module_of(const std::string& name) const {
+        const auto is_meant = [&](const auto& each) {
+            return each.first == name || "pci:" + each.second == name;
+        };
+        const auto found = std::ranges::find_if(world_.installed, is_meant);
+        return found == world_.installed.end() ? std::string() : found->second;
+    }
+
+    static error no_module(const std::string& name) {
+        return {error_code::driver_unavailable, "modprobe " + name, "Module not found", {}};
+    }
+
+    static std::string driver_in(const std::string& path) {
+        return path.substr(drivers_path.size(), path.rfind('/') - drivers_path.size());
+    }
+
+    /// The device whose directory or file is meant, nullptr when it is not in the machine.
+    fake_world::device_state* find(const std::string& path) {
+        if (!path.starts_with(devices_path)) return nullptr;
+        const auto found = world_.devices.find(path.substr(devices_path.size(), 12));
+        return found == world_.devices.end() ? nullptr : &found->second;
     }
 
     fake_world::device_state& at(const std::string& path) {
@@ -200,11 +340,12 @@ private:
     }
 
     result<void> write_now(const std::string& path, const std::string& value) {
+        if (path.starts_with(devices_path) && !find(path)) return errno_of(ENOENT);
         if (path.ends_with("/driver_override")) {
             at(path).driver_override = value == "\n" ? "" : value;
             return {};
         }
-        const auto driver = path.substr(drivers_path.size(), path.rfind('/') - drivers_path.size());
+        const auto driver = driver_in(path);
         if (path.ends_with("/new_id")) return tell(path, driver);
         if (path.ends_with("/remove_id"))
             return world_.told.erase(driver) ? result<void>() : refused(path);

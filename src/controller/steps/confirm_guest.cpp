@@ -1,3 +1,4 @@
+#include "controller/steps/field_check.hpp"
 #include "controller/steps/release_device.hpp"
 #include "controller/steps/steps.hpp"
 #include "controller/steps/wait.hpp"
@@ -26,6 +27,7 @@ class confirm_guest_kind final : public step_kind_handler {
 public:
     std::string_view name() const override { return step_kind::confirm_guest; }
     std::string describe(const fields& arguments) const override;
+    result<void> check(const fields& arguments, const fields& prior) const override;
     task<fields> apply(step_context& context, const fields& arguments,
                        const fields& prior) const override;
 };
@@ -34,6 +36,10 @@ public:
 
 std::string confirm_guest_kind::describe(const fields& arguments) const {
     return "wait up to " + field(arguments, "wait_ms") + " ms until the guest has configured it";
+}
+
+result<void> confirm_guest_kind::check(const fields& arguments, const fields&) const {
+    return field_check(arguments).has("id", is_qdev_id).has("wait_ms", is_milliseconds).verdict();
 }
 
 awaitable<result<fields>> confirm_guest_kind::apply(step_context& context, const fields& arguments,

@@ -1,8 +1,11 @@
+#include "controller/steps/field_check.hpp"
 #include "controller/steps/release_device.hpp"
 #include "controller/steps/steps.hpp"
 #include "controller/steps/wait.hpp"
 
 #include <vmplug/plan.hpp>
+
+#include <nlohmann/json.hpp>
 
 namespace vmplug {
 namespace {
@@ -17,8 +20,9 @@ class device_add_kind final : public step_kind_handler {
 public:
     std::string_view name() const override { return step_kind::device_add; }
     std::string describe(const fields& arguments) const override;
-    std::vector<std::string> manual_undo(const fields& arguments,
-                                         const fields& prior) const override;
+    result<void> check(const fields& arguments, const fields& prior) const override;
+    std::vector<std::string> manual_undo(const fields& arguments, const fields& prior,
+                                         const fields& subject) const override;
     task<fields> apply(step_context& context, const fields& arguments,
                        const fields& prior) const override;
     task<presence> probe(step_context& context, const fields& arguments,
@@ -33,9 +37,22 @@ std::string device_add_kind::describe(const fields& arguments) const {
     return "add it to the guest: device_add " + field(arguments, "arguments");
 }
 
-std::vector<std::string> device_add_kind::manual_undo(const fields& arguments,
-                                                      const fields&) const {
-    return {"vmplug qmp VM device_del id=" + field(arguments, "id")};
+result<void> device_add_kind::check(const fields& arguments, const fields&) const {
+    auto fine = field_check(arguments).has("id", is_qdev_id).verdict();
+    if (fine.has_error()) return fine;
+    // It goes to QEMU as it is: an object for that very device.
+    const auto object = nlohmann::json::parse(field(arguments, "arguments"), nullptr, false);
+    if (object.is_object() && object.value("id", nlohmann::json()) == field(arguments, "id"))
+        return {};
+    return error{error_code::journal_corrupt,
+                 "arguments",
+                 "the record has no arguments of device_add for " + field(arguments, "id"),
+                 {}};
+}
+
+std::vector<std::string> device_add_kind::manual_undo(const fields& arguments, const fields&,
+                                                      const fields& subject) const {
+    return {manual_device_del(field(arguments, "id"), subject)};
 }
 
 awaitable<result<fields>> device_add_kind::apply(step_context& context, const fields& arguments,

@@ -1,3 +1,4 @@
+#include "controller/steps/field_check.hpp"
 #include "controller/steps/release_device.hpp"
 #include "controller/steps/steps.hpp"
 #include "controller/steps/wait.hpp"
@@ -16,6 +17,9 @@ class device_del_kind final : public step_kind_handler {
 public:
     std::string_view name() const override { return step_kind::device_del; }
     std::string describe(const fields& arguments) const override;
+    result<void> check(const fields& arguments, const fields& prior) const override;
+    std::vector<std::string> manual_finish(const fields& arguments,
+                                           const fields& subject) const override;
     task<fields> apply(step_context& context, const fields& arguments,
                        const fields& prior) const override;
     task<presence> probe(step_context& context, const fields& arguments,
@@ -27,6 +31,15 @@ public:
 std::string device_del_kind::describe(const fields& arguments) const {
     return "ask the guest to let go of " + field(arguments, "id") + " and wait up to " +
            field(arguments, "wait_ms") + " ms until it has";
+}
+
+result<void> device_del_kind::check(const fields& arguments, const fields&) const {
+    return field_check(arguments).has("id", is_qdev_id).has("wait_ms", is_milliseconds).verdict();
+}
+
+std::vector<std::string> device_del_kind::manual_finish(const fields& arguments,
+                                                        const fields& subject) const {
+    return {manual_device_del(field(arguments, "id"), subject)};
 }
 
 awaitable<result<fields>> device_del_kind::apply(step_context& context, const fields& arguments,

@@ -1,3 +1,4 @@
+#include "controller/steps/field_check.hpp"
 #include "controller/steps/steps.hpp"
 #include "controller/steps/wait.hpp"
 
@@ -16,6 +17,7 @@ class load_module_kind final : public step_kind_handler {
 public:
     std::string_view name() const override { return step_kind::load_module; }
     std::string describe(const fields& arguments) const override;
+    result<void> check(const fields& arguments, const fields& prior) const override;
     task<fields> apply(step_context& context, const fields& arguments,
                        const fields& prior) const override;
 };
@@ -24,6 +26,10 @@ public:
 
 std::string load_module_kind::describe(const fields& arguments) const {
     return "load the kernel module " + field(arguments, "module");
+}
+
+result<void> load_module_kind::check(const fields& arguments, const fields&) const {
+    return field_check(arguments).has("module", is_component).has("driver", is_component).verdict();
 }
 
 awaitable<result<fields>> load_module_kind::apply(step_context& context, const fields& arguments,

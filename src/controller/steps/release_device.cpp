@@ -1,5 +1,6 @@
 #include "controller/steps/release_device.hpp"
 
+#include "controller/steps/shell.hpp"
 #include "controller/steps/wait.hpp"
 
 #include <algorithm>
@@ -51,6 +52,12 @@ error pending(const std::string& qdev_id, const std::string& last_words) {
 }
 
 } // namespace
+
+std::string manual_device_del(const std::string& qdev_id, const fields& subject) {
+    const auto& monitor = field(subject, "monitor");
+    return "vmplug qmp " + quote_for_shell(monitor.empty() ? field(subject, "guest") : monitor) +
+           " device_del id=" + quote_for_shell(qdev_id);
+}
 
 awaitable<result<guest_sight>> look_for_device(step_context& context, std::string qdev_id) {
     if (is_gone_for_good(context)) co_return guest_sight::gone;

@@ -13,6 +13,9 @@ namespace vmplug {
 boost::asio::awaitable<result<void>> release_device(step_context& context, std::string qdev_id,
                                                     std::chrono::milliseconds most);
 
+/// A command that asks for it by hand; the guest is named by its monitor, which a record has.
+std::string manual_device_del(const std::string& qdev_id, const fields& subject);
+
 /// Looks for the device in the guest. `gone` also when that QEMU does not run any more: what it had
 /// open, the kernel has closed.
 boost::asio::awaitable<result<guest_sight>> look_for_device(step_context& context,

@@ -1,3 +1,4 @@
+#include "controller/steps/field_check.hpp"
 #include "controller/steps/steps.hpp"
 #include "controller/steps/wait.hpp"
 
@@ -27,6 +28,22 @@ host_control::memlock wanted_limits(const fields& arguments, const fields& prior
     return {std::max(before.soft_bytes, wanted), std::max(before.hard_bytes, wanted)};
 }
 
+std::string limit_text(const fields& values, const char* name) {
+    const auto bytes = number_field<std::uint64_t>(values, name);
+    return bytes == ~std::uint64_t{0} ? "unlimited" : std::to_string(bytes);
+}
+
+/// For as long as it is that very process, which /proc tells by its start time: field 22, the 20th
+/// behind the name.
+std::vector<std::string> manual_limits(const fields& arguments, const fields& limits) {
+    if (!limits.contains("soft_bytes")) return {};
+    const auto& pid = field(arguments, "pid");
+    return {"[ \"$(sed 's/.*) //' /proc/" + pid +
+            "/stat 2>/dev/null | cut -d ' ' -f 20)\" != " + field(arguments, "start_time") +
+            " ] || prlimit --memlock=" + limit_text(limits, "soft_bytes") + ":" +
+            limit_text(limits, "hard_bytes") + " --pid " + pid};
+}
+
 /// Raises QEMU's limit for locked memory, since VFIO locks all of the guest's RAM.
 ///
 /// Arguments: `pid`, `start_time`, `boot_id`, and `size_bytes` (at least that much) or `soft_bytes`
@@ -36,8 +53,11 @@ class set_memlock_kind final : public step_kind_handler {
 public:
     std::string_view name() const override { return step_kind::set_memlock; }
     std::string describe(const fields& arguments) const override;
-    std::vector<std::string> manual_undo(const fields& arguments,
-                                         const fields& prior) const override;
+    result<void> check(const fields& arguments, const fields& prior) const override;
+    std::vector<std::string> manual_undo(const fields& arguments, const fields& prior,
+                                         const fields& subject) const override;
+    std::vector<std::string> manual_finish(const fields& arguments,
+                                           const fields& subject) const override;
     task<fields> observe(step_context& context, const fields& arguments) const override;
     task<fields> apply(step_context& context, const fields& arguments,
                        const fields& prior) const override;
@@ -57,10 +77,30 @@ std::string set_memlock_kind::describe(const fields& arguments) const {
            std::to_string(mib) + " MiB";
 }
 
-std::vector<std::string> set_memlock_kind::manual_undo(const fields& arguments,
-                                                       const fields& prior) const {
-    return {"prlimit --memlock=" + field(prior, "soft_bytes") + ":" + field(prior, "hard_bytes") +
-            " --pid " + field(arguments, "pid")};
+result<void> set_memlock_kind::check(const fields& arguments, const fields& prior) const {
+    auto fine = field_check(arguments)
+                    .has("pid", is_pid)
+                    .has("start_time", is_unsigned)
+                    .may_have("boot_id", is_boot_id)
+                    .may_have("size_bytes", is_unsigned)
+                    .verdict();
+    for (const auto* values : {&arguments, &prior})
+        if (fine.has_value())
+            fine = field_check(*values)
+                       .may_have("soft_bytes", is_unsigned)
+                       .may_have("hard_bytes", is_unsigned)
+                       .verdict();
+    return fine;
+}
+
+std::vector<std::string> set_memlock_kind::manual_undo(const fields& arguments, const fields& prior,
+                                                       const fields&) const {
+    return manual_limits(arguments, prior);
+}
+
+std::vector<std::string> set_memlock_kind::manual_finish(const fields& arguments,
+                                                         const fields&) const {
+    return manual_limits(arguments, arguments);
 }
 
 awaitable<result<fields>> set_memlock_kind::observe(step_context& context,
