@@ -119,7 +119,8 @@ void read_rights(const file_tree& files, qemu_process& process) {
 /// A file that QEMU was told to read, as it sees it.
 std::string read_config_file(const file_tree& files, std::int32_t pid, const std::string& path) {
     const auto below = path.starts_with('/') ? "/root" + path : "/cwd/" + path;
-    return files.read_or_empty(process_path(pid) + below);
+    auto text = files.read_regular(process_path(pid) + below);
+    return text.has_value() ? std::move(*text) : std::string();
 }
 
 /// What has no monitor need not be looked at further: a script's words, a server's arguments.

@@ -54,6 +54,15 @@ result<std::string> file_tree::read(const std::string& path) const {
     return text;
 }
 
+result<std::string> file_tree::read_regular(const std::string& path) const {
+    const descriptor place(::open((root_ + path).c_str(), O_PATH | O_CLOEXEC));
+    struct stat found {};
+    if (place.value < 0 || ::fstat(place.value, &found) != 0) return read_failure(path, errno);
+    if (!S_ISREG(found.st_mode)) return read_failure(path, EINVAL);
+    // The very file that was looked at.
+    return file_tree().read("/proc/self/fd/" + std::to_string(place.value));
+}
+
 result<std::string> file_tree::read_start(const std::string& path, std::size_t bytes_max) const {
     const descriptor file(::open((root_ + path).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (file.value < 0) return read_failure(path, errno);

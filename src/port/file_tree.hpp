@@ -52,6 +52,10 @@ public:
     /// At most its first `bytes_max` bytes, with as few calls as can be: for looking at many files.
     result<std::string> read_start(const std::string& path, std::size_t bytes_max) const;
 
+    /// The same of a regular file alone: a path from outside may lead to a device that acts when it
+    /// is opened.
+    result<std::string> read_regular(const std::string& path) const;
+
     /// `size` bytes at an offset, of a process's memory. Errors: as of `read`, also for fewer.
     result<std::string> read_at(const std::string& path, std::uint64_t offset,
                                 std::size_t size) const;

@@ -56,7 +56,7 @@ class Guest:
     def __enter__(self):
         try:
             wait_until(lambda: listens(self.pid), 20, f"{self.name} listens")
-        except AssertionError:
+        except BaseException:
             self.__exit__()
             raise
         return self
@@ -286,16 +286,19 @@ s.listen(1)
 os.dup2(s.fileno(), 9)
 sys.exit(subprocess.run(sys.argv[1:], pass_fds=[9], stdin=subprocess.DEVNULL).returncode)
 """)
+    def found():
+        return [each for each in guests() if each["name"] == "moira-kept" and each["monitors"]]
+
     guest = Guest("moira-kept", "-qmp", "unix:fd=9,server=on,wait=off", before=[sys.executable, script])
     try:
-        def found():
-            return [each for each in guests() if each["name"] == "moira-kept" and each["monitors"]]
         wait_until(lambda: any(os.path.basename(each["program"]).startswith("qemu-system") for each in found()), 20,
                    "QEMU runs")
         only, = found()
         expect(only["pid"] != guest.pid and name_by("moira-kept") == "moira-kept", only)
-        os.kill(only["pid"], 9)
     finally:
+        for each in found():
+            if each["pid"] != guest.pid:
+                os.kill(each["pid"], 9)
         guest.__exit__()
 
 

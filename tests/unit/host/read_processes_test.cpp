@@ -142,6 +142,21 @@ TEST_CASE("a guest is found whatever its process is called, and no other one is"
     CHECK(script[0].identity.pid == 12);
 }
 
+TEST_CASE("a configuration file is read where the process sees it, and nothing but a file") {
+    const fake_processes host;
+    host.add(10, emulator, {emulator, "-readconfig", "web.cfg"});
+    host.add(11, emulator, {emulator, "-readconfig", "/dev/acts-when-opened"});
+    fs::remove(host.files().root() + "/proc/10/cwd");
+    host.write("/proc/10/cwd/web.cfg", "[name]\n  guest = \"web\"\n");
+    fs::remove(host.files().root() + "/proc/11/root");
+    host.link("/proc/11/root/dev/acts-when-opened", "/dev/zero");
+    const auto found = read_processes(host.files(), {}).qemus;
+    REQUIRE(found.size() == 2);
+    CHECK(found[0].name == "web");
+    CHECK(found[1].name.empty());
+    CHECK(host.files().read_regular("/proc/11/root/dev/acts-when-opened").has_error());
+}
+
 TEST_CASE("who shares a guest's listening socket is no second guest") {
     const fake_processes host;
     const strings words{emulator, "-name", "web", "-qmp", "unix:fd=3,server=on,wait=off"};
