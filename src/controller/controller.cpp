@@ -34,22 +34,6 @@ result<std::vector<qemu_process>> controller::read_qemus(bool monitor_clients) c
     return std::move(survey.qemus);
 }
 
-namespace {
-
-/// An address says all that is needed; a name is looked for among the processes.
-result<guest_reference> find_to_speak(const file_tree& files, const std::string& guest) {
-    if (!is_monitor_address(guest)) return find_guest(files, guest);
-    const auto address = parse_monitor_address(guest);
-    if (address.has_error()) return address.error();
-    guest_reference found;
-    found.text = guest;
-    found.by_address = true;
-    found.monitors.push_back(format_monitor_address(*address));
-    return found;
-}
-
-} // namespace
-
 awaitable<result<std::unique_ptr<monitor>>> controller::connect(std::string guest) const {
     const auto found = find_to_speak(implementation_->files, guest);
     if (found.has_error()) co_return found.error();

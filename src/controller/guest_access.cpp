@@ -59,9 +59,11 @@ error no_usable_monitor(const qemu_process& process, std::string where) {
                 : "Its manager has to connect first; vmplug leaves it alone."};
 }
 
-result<std::vector<qemu_process>> read_qemus(const file_tree& files, std::string guest) {
+result<std::vector<qemu_process>> read_qemus(const file_tree& files, std::string_view guest,
+                                             bool emulators_first = false) {
     process_reading wanted;
-    wanted.guest = std::move(guest);
+    wanted.guest = guest;
+    wanted.emulators_first = emulators_first;
     auto survey = read_processes(files, wanted);
     if (survey.failure) return *survey.failure;
     return std::move(survey.qemus);
@@ -105,12 +107,10 @@ bool is_monitor_address(std::string_view text) {
            text.starts_with("hmp:");
 }
 
-result<guest_reference> find_guest(const file_tree& files, std::string_view text,
-                                   std::optional<std::uint32_t> uid) {
-    if (text.empty())
-        return error{error_code::invalid_argument, "VM", "the name of a guest cannot be empty", {}};
-    if (is_monitor_address(text)) return find_by_address(files, text);
-    auto qemus = read_qemus(files, std::string(text));
+namespace {
+
+result<guest_reference> choose_guest(result<std::vector<qemu_process>> qemus, std::string_view text,
+                                     std::optional<std::uint32_t> uid) {
     if (qemus.has_error()) return qemus.error();
     host_facts host;
     host.qemus = std::move(*qemus);
@@ -122,6 +122,32 @@ result<guest_reference> find_guest(const file_tree& files, std::string_view text
     guest.by_pid = guest.process->name != text;
     guest.monitors = in_order_of_preference(guest.process->monitors);
     if (guest.monitors.empty()) return no_usable_monitor(*guest.process, guest.name());
+    return guest;
+}
+
+error empty_name() {
+    return {error_code::invalid_argument, "VM", "the name of a guest cannot be empty", {}};
+}
+
+} // namespace
+
+result<guest_reference> find_guest(const file_tree& files, std::string_view text,
+                                   std::optional<std::uint32_t> uid) {
+    if (text.empty()) return empty_name();
+    if (is_monitor_address(text)) return find_by_address(files, text);
+    return choose_guest(read_qemus(files, text), text, uid);
+}
+
+result<guest_reference> find_to_speak(const file_tree& files, std::string_view text) {
+    if (text.empty()) return empty_name();
+    if (!is_monitor_address(text))
+        return choose_guest(read_qemus(files, text, true), text, std::nullopt);
+    const auto address = parse_monitor_address(text);
+    if (address.has_error()) return address.error();
+    guest_reference guest;
+    guest.text = text;
+    guest.by_address = true;
+    guest.monitors.push_back(format_monitor_address(*address));
     return guest;
 }
 

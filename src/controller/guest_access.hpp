@@ -39,6 +39,10 @@ bool is_monitor_address(std::string_view text);
 result<guest_reference> find_guest(const file_tree& files, std::string_view text,
                                    std::optional<std::uint32_t> uid = std::nullopt);
 
+/// The same for one command: an address is taken as it is written, without a look at the processes,
+/// and among them QEMUs that are called QEMU come first.
+result<guest_reference> find_to_speak(const file_tree& files, std::string_view text);
+
 /// The guest of an earlier operation: its process where it still runs.
 guest_reference guest_of(const file_tree& files, const operation_record& record);
 

@@ -112,8 +112,6 @@ void read_rights(const file_tree& files, qemu_process& process) {
     process.uid = static_cast<std::uint32_t>(labelled_number(*text, "Uid:"));
     process.may_lock_memory = (labelled_number(*text, "CapEff:", 16) & cap_ipc_lock) != 0;
     process.size_bytes = labelled_number(*text, "VmSize:") << 10;
-    process.host_memory_bytes = labelled_number(files.read_or_empty("/proc/meminfo"), "MemTotal:")
-                                << 10;
 }
 
 /// A file that QEMU was told to read, as it sees it.
@@ -158,28 +156,35 @@ std::string best_guess(const monitor_claim& claim, const std::string& directory)
 
 class walk {
 public:
-    walk(const file_tree& files, process_survey& found, std::string guest)
-        : files_(files), found_(found), guest_(std::move(guest)) {
+    walk(const file_tree& files, process_survey& found, process_reading wanted = {})
+        : files_(files), found_(found), wanted_(std::move(wanted)), guest_(wanted_.guest) {
         named_pid_ = parse_pid(guest_).value_or(0);
     }
 
-    void visit(std::int32_t pid, bool group_users) {
-        if (group_users)
+    void visit(std::int32_t pid) {
+        if (wanted_.group_users)
             for (const int group : open_groups(pid))
                 found_.group_users[group].push_back({pid, read_command(files_, pid)});
-        if (auto read = read_suspect(pid)) take(std::move(*read));
+        if (wanted_.emulators_first && !runs_emulator(pid))
+            others_.push_back(pid);
+        else
+            look_at(pid);
     }
 
     /// A process that was named, whatever it is.
     std::optional<qemu_process> read_named(std::int32_t pid) {
-        suspect named;
-        if (!read_words(pid, named)) return std::nullopt;
-        look_closely(named);
-        return std::move(named.process);
+        named_pid_ = pid;
+        auto named = read_suspect(pid);
+        if (!named || !look_closely(*named)) return std::nullopt;
+        return std::move(named->process);
     }
 
     /// Who has one guest's socket with it is none of its own.
     void finish() {
+        const auto meant = [this](const suspect& each) { return is_meant(each); };
+        if (std::ranges::none_of(suspects_, meant))
+            for (const auto pid : others_)
+                look_at(pid);
         for (std::size_t i = 0; i < suspects_.size();) {
             const bool twin = std::ranges::any_of(suspects_, [&](const suspect& other) {
                 return &other != &suspects_[i] && is_shadow(suspects_[i], other);
@@ -210,6 +215,17 @@ public:
     }
 
 private:
+    bool runs_emulator(std::int32_t pid) const {
+        const auto program = files_.follow_link(process_path(pid) + "/exe");
+        // What we may not see may be one.
+        return program.has_value() ? is_emulator(*program)
+                                   : program.error().code == error_code::permission_denied;
+    }
+
+    void look_at(std::int32_t pid) {
+        if (auto read = read_suspect(pid)) take(std::move(*read));
+    }
+
     /// The other ends of what a QEMU has accepted at its monitors: those sockets have their
     /// listener's name.
     void note_peers(qemu_process& process, const std::map<std::uint32_t, const unix_socket*>& known,
@@ -236,44 +252,33 @@ private:
         return groups;
     }
 
-    /// Nothing for what cannot be a guest: a kernel thread, or a program without a monitor.
+    /// Nothing for what cannot be a guest: a kernel thread, or a program that is neither called
+    /// QEMU nor speaks of a monitor. Most end here, so that one file is all that is read of them.
     std::optional<suspect> read_suspect(std::int32_t pid) const {
-        const auto directory = process_path(pid);
-        const auto program = files_.follow_link(directory + "/exe");
-        const bool hidden =
-            program.has_error() && program.error().code == error_code::permission_denied;
-        if (program.has_error() && !hidden) return std::nullopt;
-        suspect read;
-        read.emulator = program.has_value() && is_emulator(*program);
-        if (!read.emulator) {
-            auto glance = files_.read_start(directory + "/cmdline", glance_bytes);
-            if (glance.has_value() && glance->size() == glance_bytes)
-                glance = files_.read(directory + "/cmdline");
-            if (glance.has_error() || glance->empty()) return std::nullopt;
-            // Of another user's process we see no more than how it was called.
-            read.emulator = hidden && is_emulator(glance->substr(0, glance->find('\0')));
-            if (!read.emulator && pid != named_pid_ && !speaks_of_monitor(*glance))
-                return std::nullopt;
-        }
-        if (!read_words(pid, read)) return std::nullopt;
-        return read;
-    }
-
-    bool read_words(std::int32_t pid, suspect& read) const {
         auto text = files_.read_start(process_path(pid) + "/cmdline", glance_bytes);
         if (text.has_value() && text->size() == glance_bytes)
             text = files_.read(process_path(pid) + "/cmdline");
-        if (text.has_error() || text->empty()) return false;
-        text->resize(std::min(text->size(), arguments_bytes_max));
-        read.words = parse_qemu_command_line(split_arguments(*text), [&](const auto& path) {
+        if (text.has_error() || text->empty()) return std::nullopt;
+        const bool called = is_emulator(text->substr(0, text->find('\0')));
+        if (!called && pid != named_pid_ && !speaks_of_monitor(*text)) return std::nullopt;
+        suspect read;
+        const auto program = files_.follow_link(process_path(pid) + "/exe");
+        // Of another user's process we see no more than how it was called.
+        read.emulator = program.has_value() ? is_emulator(*program) : called;
+        read_words(pid, std::move(*text), read);
+        return read;
+    }
+
+    void read_words(std::int32_t pid, std::string text, suspect& read) const {
+        text.resize(std::min(text.size(), arguments_bytes_max));
+        read.words = parse_qemu_command_line(split_arguments(text), [&](const auto& path) {
             return read_config_file(files_, pid, path);
         });
-        read.arguments = std::move(*text);
+        read.arguments = std::move(text);
         read.process.identity.pid = pid;
         read.process.name = read.words.name;
         read.process.machine = read.words.machine;
         read.process.hosts = read.words.hosts;
-        return true;
     }
 
     bool is_meant(const suspect& read) const {
@@ -306,7 +311,12 @@ private:
         process.identity.boot_id = boot_id();
         process.program = files_.read_link(directory + "/exe").value_or("");
         read_rights(files_, process);
-        read_memlock_limits(files_, process);
+        // What a device needs; a command does not.
+        if (!wanted_.emulators_first) {
+            read_memlock_limits(files_, process);
+            process.host_memory_bytes =
+                labelled_number(files_.read_or_empty("/proc/meminfo"), "MemTotal:") << 10;
+        }
         find_monitors(read);
         return true;
     }
@@ -395,7 +405,9 @@ private:
 
     const file_tree& files_;
     process_survey& found_;
+    process_reading wanted_;
     std::string guest_;
+    std::vector<std::int32_t> others_;
     std::int32_t named_pid_ = 0;
     std::vector<suspect> suspects_;
     mutable std::string boot_id_;
@@ -450,9 +462,8 @@ process_survey read_processes(const file_tree& files, process_reading wanted) {
     const bool any_group =
         std::ranges::any_of(nodes, [](const auto& name) { return name != "vfio"; });
     wanted.group_users = wanted.group_users && any_group;
-    walk walking(files, found, wanted.guest);
-    const auto walked =
-        for_each_process(files, [&](std::int32_t pid) { walking.visit(pid, wanted.group_users); });
+    walk walking(files, found, wanted);
+    const auto walked = for_each_process(files, [&](std::int32_t pid) { walking.visit(pid); });
     if (walked.has_error()) found.failure = walked.error();
     walking.finish();
     if (wanted.monitor_clients) walking.find_clients();
@@ -461,7 +472,7 @@ process_survey read_processes(const file_tree& files, process_reading wanted) {
 
 std::optional<qemu_process> read_process(const file_tree& files, std::int32_t pid) {
     process_survey nothing;
-    return walk(files, nothing, {}).read_named(pid);
+    return walk(files, nothing).read_named(pid);
 }
 
 std::string describe_device_users(const file_tree& files) {
@@ -483,7 +494,7 @@ std::int32_t find_monitor_client(const file_tree& files, const qemu_process& pro
                                  const std::string& address) {
     process_survey one;
     one.qemus.push_back(process);
-    walk(files, one, {}).find_clients();
+    walk(files, one).find_clients();
     for (const auto& monitor : one.qemus.front().monitors)
         if (monitor.address == address) return monitor.held_by;
     return 0;

@@ -25,6 +25,9 @@ struct process_reading {
     bool monitor_clients = false; ///< who is connected to each monitor
     std::string guest; ///< not empty: only the guests that this may name (a name, a pid) are looked
                        ///< at closely; of others name and pid alone are read
+    /// Whose executable is no emulator is looked at only when no emulator has that name or pid:
+    /// most of what runs on a host is neither, and is then left out at the cost of one link.
+    bool emulators_first = false;
 };
 
 /// What one walk through /proc finds.

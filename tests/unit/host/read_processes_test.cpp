@@ -135,6 +135,8 @@ TEST_CASE("a guest is found whatever its process is called, and no other one is"
     process_reading named;
     named.guest = "web";
     CHECK(read_processes(host.files(), named).qemus.size() == 1);
+    named.emulators_first = true;
+    CHECK(read_processes(host.files(), named).qemus.size() == 1);
     // A pid that a person names is taken as it is.
     named.guest = "12";
     const auto script = read_processes(host.files(), named).qemus;
