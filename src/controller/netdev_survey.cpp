@@ -193,6 +193,7 @@ std::vector<network_namespace> read_network_namespaces(const file_tree& files) {
     add_of_processes(files, found);
     found.erase(ours);
     std::vector<network_namespace> namespaces;
+    namespaces.reserve(found.size());
     for (auto& [inode, one] : found)
         namespaces.push_back(std::move(one));
     return namespaces;

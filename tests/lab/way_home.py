@@ -11,7 +11,6 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lab_host import *
 
-STATE = "/run/vmplug-state"
 NAMES = {FIRST: "nic1", SECOND: "nic2"}
 
 
@@ -44,30 +43,29 @@ def link(name, namespace=None):
     return {key: found.get(key) for key in ("ifname", "address", "mtu", "altnames", "operstate")}
 
 
-def restored(device):
-    """Whatever a test did, the next one finds the device at home."""
+def restored():
+    """Whatever a test did, the next one finds the devices at home, and a journal of its own."""
     vmplug("recover")
-    vmplug("release", device)
-    if not os.path.exists(f"{DEVICES}{device}"):
-        sh("echo 1 > /sys/bus/pci/rescan")
-    sh("modprobe e1000e")
-    if driver(device) != "e1000e":
-        sh(f"echo > {DEVICES}{device}/driver_override; echo 0000:{device} > {DEVICES}{device}/driver/unbind; "
-           f"echo 0000:{device} > /sys/bus/pci/drivers_probe", check=False)
+    for device in NAMES:
+        vmplug("release", device)
+    sh("echo 1 > /sys/bus/pci/rescan; modprobe e1000e")
+    for device in NAMES:
+        if driver(device) != "e1000e":
+            sh(f"echo > {DEVICES}{device}/driver_override; echo 0000:{device} > {DEVICES}{device}/driver/unbind; "
+               f"echo 0000:{device} > /sys/bus/pci/drivers_probe", check=False)
     settle_names()
 
 
-def case(device=FIRST):
-    def wrap(test):
-        def run():
+def case(test):
+    def run():
+        os.environ["VMPLUG_STATE_DIR"] = f"/run/{test.__name__}"
+        try:
             settle_names()
-            try:
-                test()
-            finally:
-                restored(device)
-        run.__name__ = test.__name__
-        return run
-    return wrap
+            test()
+        finally:
+            restored()
+    run.__name__ = test.__name__
+    return run
 
 
 def released(device):
@@ -98,7 +96,7 @@ def module_hidden(name):
         sh(f"umount {path}")
 
 
-@case()
+@case
 def a_driver_whose_module_was_removed_is_loaded_again():
     before, _ = home(FIRST)
     bound(FIRST)
@@ -108,7 +106,7 @@ def a_driver_whose_module_was_removed_is_loaded_again():
     expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
 
 
-@case()
+@case
 def a_record_of_before_finds_the_module_too():
     before, _ = home(FIRST)
     number = bound(FIRST).json["operation"]
@@ -118,7 +116,7 @@ def a_record_of_before_finds_the_module_too():
     expect(home(FIRST)[0] == before, f"{home(FIRST)[0]} instead of {before}")
 
 
-@case()
+@case
 def a_driver_that_cannot_come_back_is_a_refusal():
     bound(FIRST)
     sh("modprobe -r e1000e")
@@ -135,7 +133,7 @@ def a_driver_that_cannot_come_back_is_a_refusal():
     released(FIRST)
 
 
-@case(SECOND)
+@case
 def what_has_left_the_machine_has_nothing_to_give_back():
     bound(SECOND)
     sh(f"echo 1 > {DEVICES}{SECOND}/remove")
@@ -147,7 +145,7 @@ def what_has_left_the_machine_has_nothing_to_give_back():
     expect(result.code == 3 and result.error["code"] == "device_not_found", result)
 
 
-@case(SECOND)
+@case
 def an_attached_device_that_leaves_is_settled():
     for verb in (["detach", "web", "gone", "--timeout", "60s"], ["recover"]):
         attached("web", SECOND, "--id", "gone", "--wait-guest", "20s")
@@ -164,7 +162,7 @@ def an_attached_device_that_leaves_is_settled():
         settle_names()
 
 
-@case(SECOND)
+@case
 def what_left_and_came_back_is_at_home():
     bound(SECOND)
     sh(f"echo 1 > {DEVICES}{SECOND}/remove; echo 1 > /sys/bus/pci/rescan")
@@ -175,7 +173,7 @@ def what_left_and_came_back_is_at_home():
     expect(open("/sys/class/net/nic2/ifindex").read() == index, "it was unbound")
 
 
-@case()
+@case
 def another_card_in_that_place_is_left_alone():
     number = bound(FIRST).json["operation"]
     change_step(number, lambda step: step["prior_state"].update(ids="8086:100e 1af4:1100"))
@@ -185,7 +183,7 @@ def another_card_in_that_place_is_left_alone():
        f"echo 0000:{FIRST} > /sys/bus/pci/drivers_probe")
 
 
-@case()
+@case
 def an_interface_comes_back_with_all_it_had():
     original = link("nic1")["address"]
     sh("ip link set dev nic1 mtu 4000 address 52:54:00:77:77:01; ip link property add dev nic1 altname wan0; "
@@ -201,7 +199,7 @@ def an_interface_comes_back_with_all_it_had():
            "ip link property del dev nic1 altname uplink-to-the-provider", check=False)
 
 
-@case()
+@case
 def what_cannot_be_given_back_is_told():
     sh("ip link property add dev nic1 altname wan0; ip link set dev nic1 up; ip addr add 192.0.2.7/24 dev nic1")
     bound(FIRST, "--force")
@@ -215,7 +213,7 @@ def what_cannot_be_given_back_is_told():
         sh("ip link del spare")
 
 
-@case()
+@case
 def an_interface_of_a_container_goes_back_into_it():
     sh("ip netns add pod; ip link set nic1 netns pod; ip -n pod link set nic1 name up0 mtu 4000")
     try:
@@ -230,7 +228,7 @@ def an_interface_of_a_container_goes_back_into_it():
         sh("ip link set dev up0 mtu 1500", check=False)
 
 
-@case()
+@case
 def a_container_without_a_name_gets_its_interface_back():
     holder = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec sleep 600"], stdout=subprocess.PIPE)
     holder.stdout.readline()
@@ -246,7 +244,7 @@ def a_container_without_a_name_gets_its_interface_back():
         holder.wait()
 
 
-@case()
+@case
 def a_container_that_is_gone_is_told():
     sh("ip netns add pod; ip link set nic1 netns pod")
     bound(FIRST, "--force")
@@ -268,7 +266,7 @@ def run_commands(commands):
         expect(done.returncode == 0 and not done.stderr, f"{done}\n" + "\n".join(commands))
 
 
-@case()
+@case
 def the_commands_that_are_printed_lead_home_after_a_hang():
     original = link("nic1")["address"]
     sh("ip link set dev nic1 mtu 4000 address 52:54:00:77:77:01; ip link property add dev nic1 altname wan0")
@@ -291,7 +289,7 @@ def the_commands_that_are_printed_lead_home_after_a_hang():
     sh(f"ip link set dev nic1 mtu 1500 address {original}; ip link property del dev nic1 altname wan0")
 
 
-@case()
+@case
 def the_commands_that_are_printed_lead_home_from_a_removed_driver():
     sh("ip netns add pod; ip link set nic1 netns pod; ip -n pod link set nic1 mtu 4000")
     try:
@@ -313,7 +311,7 @@ def the_commands_that_are_printed_lead_home_from_a_removed_driver():
 
 def change_step(number, change):
     """Writes to the journal what somebody might who can."""
-    with contextlib.closing(sqlite3.connect(STATE + "/journal.db")) as journal:
+    with contextlib.closing(sqlite3.connect(os.environ["VMPLUG_STATE_DIR"] + "/journal.db")) as journal:
         position, body = journal.execute(
             "select position, body from step where operation = ? and body like '%set_binding%'", (number,)).fetchone()
         step = json.loads(body)
@@ -323,7 +321,7 @@ def change_step(number, change):
         journal.commit()
 
 
-@case()
+@case
 def a_record_that_nobody_can_have_written_is_not_used():
     bound(SECOND)
     number = bound(FIRST).json["operation"]
@@ -362,14 +360,14 @@ def a_record_that_nobody_can_have_written_is_not_used():
     released(FIRST)
 
 
-def foreign(directory, **change):
+def foreign(directory):
     result = vmplug("bind", FIRST, "--state-dir", directory)
     expect(result.code == 3 and result.error["code"] == "journal_unavailable", result)
     expect(driver(FIRST) == "e1000e", driver(FIRST))
     return result
 
 
-@case()
+@case
 def a_state_directory_of_somebody_else_is_not_used():
     sh("rm -rf /run/foreign /run/target; mkdir -m 700 /run/foreign; chown 1000 /run/foreign")
     expect("1000" in foreign("/run/foreign").error["text"], "whose it is, is not said")
@@ -391,14 +389,15 @@ def a_state_directory_of_somebody_else_is_not_used():
     sh("rm -rf /run/foreign /run/target")
 
 
-@case()
+@case
 def a_dry_run_takes_and_makes_nothing():
     for verb in (["bind", FIRST], ["release", FIRST], ["attach", "web", FIRST], ["detach", "web", "x"], ["recover"]):
         vmplug(*verb, "--dry-run", "--state-dir", "/run/dry")
         expect(not os.path.exists("/run/dry"), f"{verb} made the state directory")
     bound(FIRST)
-    files = sorted(os.listdir(STATE + "/locks"))
-    locks = [open(f"{STATE}/locks/{name}") for name in files if "01:00.0" in name]
+    leases = os.environ["VMPLUG_STATE_DIR"] + "/locks"
+    files = sorted(os.listdir(leases))
+    locks = [open(f"{leases}/{name}") for name in files if "01:00.0" in name]
     expect(locks, files)
     for lock in locks:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -410,7 +409,7 @@ def a_dry_run_takes_and_makes_nothing():
     finally:
         for lock in locks:
             lock.close()
-    expect(sorted(os.listdir(STATE + "/locks")) == files, "a file is new")
+    expect(sorted(os.listdir(leases)) == files, "a file is new")
     released(FIRST)
 
 

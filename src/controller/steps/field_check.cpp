@@ -16,7 +16,7 @@ constexpr std::size_t component_length_max = 64;
 constexpr std::size_t path_length_max = 1024;
 constexpr std::size_t modalias_length_max = 200;
 constexpr std::size_t id_length_max = 127;
-constexpr std::int64_t week_ms = 7 * 24 * 3'600'000LL;
+constexpr std::int64_t week_ms = std::int64_t{7} * 24 * 3'600'000;
 
 bool is_alphanumeric(char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0;
