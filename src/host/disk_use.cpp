@@ -1,8 +1,8 @@
 #include "host/disk_use.hpp"
 
 #include <algorithm>
-#include <iterator>
 #include <charconv>
+#include <iterator>
 #include <sstream>
 
 namespace vmplug {
@@ -57,17 +57,38 @@ std::string node_of(const file_tree& files, const std::string& name) {
 
 } // namespace
 
-disk_uses::disk_uses(const file_tree& files)
+disk_uses::disk_uses(const file_tree& files, const function_paths& paths)
     : files_(files), mounts_(read_mounts(files, "/proc/self/mountinfo")),
-      swaps_(files.read_or_empty("/proc/swaps")) {}
+      swaps_(files.read_or_empty("/proc/swaps")) {
+    const std::string directory = "/sys/bus/virtio/devices/";
+    for (const auto& name : files.list(directory)) {
+        const auto tag = files.read_line(directory + name + "/mount_tag");
+        const auto path = follow_sysfs_link(files, directory + name);
+        const auto owner = path ? paths.owner_of(*path) : std::nullopt;
+        // The kernel ends the tag with a zero.
+        if (owner && !tag.empty()) tags_.emplace(*owner, tag.substr(0, tag.find('\0')));
+    }
+}
 
 std::vector<device_use> disk_uses::uses_of(const pci_function& function) const {
     std::vector<device_use> found;
     for (const auto& disk : function.block_devices)
         std::ranges::move(uses_of_disk(disk), std::back_inserter(found));
+    add_shared(function, found);
     if (!function.block_devices.empty() && mounts_.has_error())
         found.push_back({kind::unclear, "what is mounted cannot be read: " + mounts_.error().text});
     return found;
+}
+
+/// A file system that the machine around this one shares has no block device: its mount names the
+/// tag of a virtio device.
+void disk_uses::add_shared(const pci_function& function, std::vector<device_use>& found) const {
+    const auto tags = tags_.find(function.address);
+    if (tags == tags_.end() || mounts_.has_error()) return;
+    for (const auto& mount : *mounts_)
+        if (mount.source == tags->second)
+            return found.push_back({kind::needed, "its file system " + tags->second +
+                                                      " is mounted on " + mount.point});
 }
 
 std::vector<device_use> disk_uses::uses_of_disk(const std::string& disk) const {

@@ -1,10 +1,12 @@
 #pragma once
 
+#include "host/function_paths.hpp"
 #include "host/mounts.hpp"
 #include "port/file_tree.hpp"
 
 #include <vmplug/host_facts.hpp>
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -20,12 +22,13 @@ namespace vmplug {
 /// LVM.
 class disk_uses {
 public:
-    explicit disk_uses(const file_tree& files);
+    disk_uses(const file_tree& files, const function_paths& paths);
 
     /// Those of one function's `block_devices`.
     std::vector<device_use> uses_of(const pci_function& function) const;
 
 private:
+    void add_shared(const pci_function& function, std::vector<device_use>& found) const;
     std::vector<device_use> uses_of_disk(const std::string& disk) const;
     void add_known_uses(const std::string& name, std::vector<device_use>& found) const;
     void ask_kernel(const std::string& disk, std::vector<device_use>& found) const;
@@ -35,6 +38,7 @@ private:
     const file_tree& files_;
     result<std::vector<mount_entry>> mounts_;
     std::string swaps_;
+    std::map<host_address, std::string> tags_; ///< of shared file systems (9p)
 };
 
 } // namespace vmplug

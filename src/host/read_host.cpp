@@ -34,7 +34,7 @@ void add_own_uses(const pci_function& function, std::vector<device_use>& found) 
 /// What is read of the host's use, joined by function: the network first, as people ask for it.
 use_map join_uses(const file_tree& files, const std::vector<pci_function>& functions,
                   use_map network, node_users& users) {
-    const disk_uses disks(files);
+    const disk_uses disks(files, paths_of(functions));
     auto uses = std::move(network);
     for (const auto& function : functions) {
         std::vector<device_use> found;

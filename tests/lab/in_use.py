@@ -114,6 +114,11 @@ def a_mount_of_another_mount_namespace():
     wait_until(lambda: vmplug("bind", NVME, "--dry-run").code == 0, 30, "the mount ends with its namespace")
 
 
+def what_this_very_host_lives_on():
+    """Its root is shared by the machine around it: a file system without a disk."""
+    in_use("00:02.0", "device_critical", "its file system root is mounted on")
+
+
 def swap_volumes_and_arrays():
     node = disk_of(NVME, [], "nvme1n1")
     run("mkswap", node)
@@ -314,7 +319,7 @@ def a_virtual_function_goes_and_comes_back():
 
 
 start_guests("web")
-run_tests([a_virtual_function_goes_and_comes_back, a_file_system_with_numbers_of_its_own,
+run_tests([a_virtual_function_goes_and_comes_back, what_this_very_host_lives_on, a_file_system_with_numbers_of_its_own,
            an_nvme_disk_that_is_mounted_and_goes_to_no_guest, a_mount_of_another_mount_namespace,
            swap_volumes_and_arrays, a_disk_that_a_process_has_open_as_it_is, a_stick_behind_two_hubs,
            a_card_in_an_sd_host, an_interface_in_a_container, an_interface_that_a_container_stacked_one_on,

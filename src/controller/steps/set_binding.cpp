@@ -142,8 +142,12 @@ awaitable<result<void>> introduce(step_context& context, std::string device, std
 awaitable<result<void>> await_group_node(step_context& context, std::string device) {
     const auto group =
         context.host.read_link_name(device_path(device) + "/iommu_group").value_or("");
+    // The kernel names a group of its no-IOMMU mode so: "/dev/vfio/noiommu-0".
     const auto node = "/dev/vfio/" + group;
-    std::function<bool()> there = [&] { return context.host.exists(node); };
+    const auto unsafe_node = "/dev/vfio/noiommu-" + group;
+    std::function<bool()> there = [&] {
+        return context.host.exists(node) || context.host.exists(unsafe_node);
+    };
     if (!group.empty() && co_await holds(there)) co_return result<void>{};
     co_return error{
         error_code::node_missing, node, "the device is on vfio-pci, but its group has no node", {}};

@@ -16,7 +16,7 @@ std::vector<std::string> told(const invented_tree& tree, std::size_t number = 0)
     const auto files = tree.files();
     const auto functions = read_functions(files);
     std::vector<std::string> texts;
-    for (const auto& use : disk_uses(files).uses_of(functions.at(number)))
+    for (const auto& use : disk_uses(files, paths_of(functions)).uses_of(functions.at(number)))
         texts.push_back((use.is == device_use::kind::unclear ? "?" : "") + use.text);
     return texts;
 }
@@ -118,4 +118,16 @@ TEST_CASE("what cannot be asked is said to be so") {
     std::filesystem::remove(tree.files().root() + "/proc/self/mountinfo");
     REQUIRE(told(tree).size() == 1);
     CHECK(told(tree)[0].starts_with("?what is mounted cannot be read"));
+}
+
+TEST_CASE("a file system that the machine around shares has no disk") {
+    const invented_tree tree;
+    const auto share = tree.function("0000:00:03.0", "0x000200", "virtio-pci", "8");
+    tree.write(share + "/virtio1/mount_tag", std::string("root\0", 5));
+    tree.link("/sys/bus/virtio/devices/virtio1",
+              "../../../devices/pci0000:00/0000:00:03.0/virtio1");
+    tree.write("/proc/self/mountinfo", "1 0 0:23 / /ro ro - 9p root rw,trans=virtio\n");
+    CHECK(told(tree) == texts{"its file system root is mounted on /ro"});
+    tree.write("/proc/self/mountinfo", "1 0 0:23 / /ro ro - 9p other rw,trans=virtio\n");
+    CHECK(told(tree).empty());
 }
