@@ -32,8 +32,9 @@ std::map<std::string, namespace_place> find_namespaces(const file_tree& files, n
     if (mounts.has_value())
         for (const auto& mount : *mounts)
             if (const auto number = namespace_number(mount.root); !number.empty())
-                places.try_emplace(number, mount.point,
-                                   mount.point.substr(mount.point.rfind('/') + 1));
+                places.try_emplace(
+                    number,
+                    namespace_place{mount.point, mount.point.substr(mount.point.rfind('/') + 1)});
     for (const auto& pid : files.list("/proc")) {
         if (pid.find_first_not_of("0123456789") != pid.npos) continue;
         const auto file = "/proc/" + pid + "/ns/net";

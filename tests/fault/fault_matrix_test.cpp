@@ -28,7 +28,7 @@ const std::string right = "0000:04:02.0";
 /// A world with two neighbours in one group, a journal, and a way to run operations in it.
 class bench {
 public:
-    bench() : directory_(new_directory()), journal_(std::move(*journal::open(directory_))) {
+    bench() : directory_(new_directory()), journal_(*journal::open(directory_)) {
         // Two ports of one function, one of them in a container.
         world.devices[left] = {"e1000",
                                {{"eth3", "52:54:00:00:00:03", "52:54:00:aa:aa:03", 9000, {"wan0"}},
@@ -280,13 +280,13 @@ void check_settled(bench& on, const fake_world& before, const std::string& what)
     const bool to_guest = away && assigned->front().kind == operation_kind::attach;
     CHECK(on.world.guests["web"].devices.size() ==
           (on.world.guests["web"].runs && to_guest ? 1 : 0));
-    for (const auto& [address, device] : on.world.devices) {
-        CAPTURE(address);
+    for (const auto& each : on.world.devices) {
+        CAPTURE(each.first);
         if (away)
-            CHECK(device.driver ==
-                  (on.came_back.contains(address) ? device.native_driver : "vfio-pci"));
+            CHECK(each.second.driver ==
+                  (on.came_back.contains(each.first) ? each.second.native_driver : "vfio-pci"));
         else
-            CHECK(device == before.devices.at(address));
+            CHECK(each.second == before.devices.at(each.first));
     }
     // The limit of a process that has ended is nobody's.
     if (on.world.guests["web"].runs)

@@ -391,7 +391,7 @@ public:
         if (!journal_ || run % 20 == 0) {
             journal_.reset();
             std::filesystem::remove_all(directory_);
-            journal_.emplace(std::move(*journal::open(directory_)));
+            journal_.emplace(*journal::open(directory_));
         }
         return *journal_;
     }

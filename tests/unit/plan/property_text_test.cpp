@@ -24,11 +24,10 @@ TEST_CASE("a property gets the type that QEMU says it has") {
     CHECK(typed("pref64-reserve", "2G").value() == "2147483648");
     CHECK(typed("display", "off").value() == "\"off\"");
     CHECK(typed("addr", "0x0").value() == "\"0x0\"");
-    for (const auto& [name, text] :
-         {std::pair{"x-vga", "maybe"}, std::pair{"x-pci-device-id", "-1"},
-          std::pair{"pref64-reserve", "99999999999T"}, std::pair{"bootindex", ""},
-          std::pair{"nonsense", "1"}}) {
-        CAPTURE(name);
-        CHECK(typed(name, text).error().code == error_code::property_unknown);
+    for (const auto& wrong : {std::pair{"x-vga", "maybe"}, std::pair{"x-pci-device-id", "-1"},
+                              std::pair{"pref64-reserve", "99999999999T"},
+                              std::pair{"bootindex", ""}, std::pair{"nonsense", "1"}}) {
+        CAPTURE(wrong.first);
+        CHECK(typed(wrong.first, wrong.second).error().code == error_code::property_unknown);
     }
 }
