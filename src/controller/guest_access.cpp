@@ -53,10 +53,14 @@ error no_usable_monitor(const qemu_process& process, std::string where) {
     std::string reasons;
     for (const auto& each : process.monitors)
         reasons += (reasons.empty() ? "" : "; ") + each.address + ": " + each.unusable;
-    return {error_code::monitor_unusable, std::move(where), reasons,
-            process.waits_for.empty()
-                ? ""
-                : "Its manager has to connect first; vmplug leaves it alone."};
+    const bool ours = ::geteuid() == 0 || ::geteuid() == process.uid;
+    std::string remedy;
+    if (!process.waits_for.empty())
+        remedy = "Its manager has to connect first; vmplug leaves it alone.";
+    else if (!ours)
+        remedy = "Repeat it as root, or as the user of that QEMU (uid " +
+                 std::to_string(process.uid) + "), who may look at it.";
+    return {error_code::monitor_unusable, std::move(where), reasons, remedy};
 }
 
 result<std::vector<qemu_process>> read_qemus(const file_tree& files, std::string_view guest,

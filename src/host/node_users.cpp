@@ -103,8 +103,9 @@ private:
         if (descriptors.has_error()) {
             // It has ended, or is somebody else's.
             if (descriptors.error().code == error_code::permission_denied)
-                found_.not_seen =
-                    "the open files of other users' processes can be seen by root alone";
+                found_.not_seen = "this user may not see the open files of process " +
+                                  std::to_string(pid) + " (" +
+                                  files_.read_line("/proc/" + std::to_string(pid) + "/comm") + ")";
             return;
         }
         std::set<std::string> told;

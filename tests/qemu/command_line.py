@@ -343,7 +343,7 @@ def what_a_user_may_not_is_said_with_its_reason():
     os.chmod(work.name, 0o755)
     with Qemu("clotho") as qemu:
         for path, verb in ((directory, ["list", "--state-dir", directory]), (directory, ["recover", "--state-dir", directory]),
-                           (work.name, ["ports", "clotho"]), (qemu.socket(), ["qmp", qemu.socket(), "query-status"])):
+                           ("clotho", ["ports", "clotho"]), (qemu.socket(), ["qmp", qemu.socket(), "query-status"])):
             result = vmplug(*verb, user=65534, group=65534, extra_groups=[])
             expect(result.code == 3 and path in result.error["where"], result)
             expect("ermission denied" in result.error["text"] and "root" in result.error["remedy"], result)
