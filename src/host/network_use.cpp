@@ -153,34 +153,27 @@ private:
 
     /// Devices below functions whose interfaces are not here, where nothing tells which they are.
     void find_hidden() {
-        std::set<std::string> shown;
-        for (const auto& function : functions_)
-            for (const auto& netdev : function.netdevs)
-                if (const auto path = follow_sysfs_link(files_, "/sys/class/net/" + netdev))
-                    shown.insert(path->substr(0, path->rfind('/')));
         for (const auto& bus : files_.list("/sys/bus"))
-            if (bus != "pci") find_hidden_on(bus, shown);
+            if (bus != "pci") find_hidden_on(bus);
         for (const auto& function : functions_)
             if (!function.driver.empty() && function.netdevs.empty())
-                look_for_hidden(function.address, "pci", format_address(function.address), shown);
+                look_for_hidden(function.address, "pci", format_address(function.address));
     }
 
-    void find_hidden_on(const std::string& bus, const std::set<std::string>& shown) {
+    void find_hidden_on(const std::string& bus) {
         const auto directory = "/sys/bus/" + bus + "/devices/";
         for (const auto& name : files_.list(directory)) {
             const auto path = follow_sysfs_link(files_, directory + name);
             const auto owner = path ? paths_.owner_of(*path) : std::nullopt;
-            if (owner) look_for_hidden(*owner, bus, name, shown);
+            if (owner) look_for_hidden(*owner, bus, name);
         }
     }
 
-    void look_for_hidden(const host_address& owner, const std::string& bus, const std::string& name,
-                         const std::set<std::string>& shown) {
+    void look_for_hidden(const host_address& owner, const std::string& bus,
+                         const std::string& name) {
         const auto device = "/sys/bus/" + bus + "/devices/" + name;
         if (named_.contains(device) || !files_.exists(device + "/net")) return;
-        const auto path = follow_sysfs_link(files_, device);
-        if ((path && shown.contains(*path + "/net")) || !files_.list(device + "/net").empty())
-            return;
+        if (!files_.list(device + "/net").empty()) return;
         add(owner, kind::needed, "its network interface lives in another network namespace");
     }
 

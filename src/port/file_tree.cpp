@@ -206,7 +206,8 @@ std::optional<device_number> parse_node(const std::string& line) {
 std::optional<std::string> file_tree::invented_node(const std::string& path) const {
     if (root_.empty()) return std::nullopt;
     const auto target = read_link(path);
-    return read_line(target ? *target : path);
+    if (!target) return read_line(path);
+    return target->starts_with('/') ? read_line(*target) : std::string();
 }
 
 file_kind file_tree::inspect(const std::string& path) const {
