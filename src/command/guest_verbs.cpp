@@ -5,6 +5,7 @@
 #include "command/printable_json.hpp"
 #include "command/qmp_arguments.hpp"
 #include "command/qmp_call.hpp"
+#include "command/qmp_typing.hpp"
 #include "command/terminal_text.hpp"
 #include "command/trees.hpp"
 #include "qmp/message.hpp"
@@ -259,14 +260,18 @@ command_task run_events(command_context& context, const invocation& asked) {
 }
 
 command_task run_qmp(command_context& context, const invocation& asked) {
-    const auto words = asked.all("KEY=VALUE");
-    const auto arguments = read_qmp_arguments(words, type_as_json);
+    auto words = asked.all("KEY=VALUE");
+    const auto form = read_qmp_arguments(words, type_as_json);
     auto deadline = result<milliseconds>(call_deadline);
     if (asked.has("--timeout")) deadline = parse_duration(asked.value("--timeout"));
-    if (arguments.has_error()) co_return misused(arguments.error());
+    if (form.has_error()) co_return misused(form.error());
     if (deadline.has_error()) co_return misused(deadline.error());
     auto connected = co_await context.control.connect(asked.value("VM"));
     if (connected.has_error()) co_return failed(connected.error());
+    auto types = ask_types(**connected, *deadline);
+    const auto arguments =
+        co_await type_arguments(std::move(types), asked.value("COMMAND"), std::move(words));
+    if (arguments.has_error()) co_return failed(arguments.error());
     auto text = arguments->empty() ? std::string() : qmp::format_json(*arguments);
     auto reply =
         co_await call_written(**connected, asked.value("COMMAND"), std::move(text), *deadline);

@@ -1,5 +1,6 @@
 #include "repl/guest_connection.hpp"
 
+#include "command/qmp_typing.hpp"
 #include "qmp/message.hpp"
 #include "repl/hmp_help.hpp"
 
@@ -22,11 +23,6 @@ std::string text_of(const json& object, const char* key) {
     return object.is_object() && object.contains(key) && object[key].is_string()
                ? object[key].get<std::string>()
                : std::string();
-}
-
-std::string default_of(const json& property) {
-    const auto found = property.is_object() ? property.find("default-value") : property.end();
-    return found == property.end() ? std::string() : qmp::format_json(*found);
 }
 
 std::vector<std::string> names_in(const json& list) {
@@ -108,11 +104,7 @@ awaitable<const device_model*> guest_connection::model(std::string type) {
         wanted["typename"] = type;
         const auto reply = co_await ask("device-list-properties", qmp::format_json(wanted));
         if (!reply.is_array()) co_return nullptr;
-        auto& made = models_[type];
-        made.type = type;
-        for (const auto& each : reply)
-            made.properties.push_back(
-                {text_of(each, "name"), text_of(each, "type"), default_of(each)});
+        models_[type] = parse_device_model(type, reply);
     }
     co_return &models_[type];
 }

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "command/candidate.hpp"
-#include "repl/qmp_schema.hpp"
+#include "command/qmp_schema.hpp"
 
 #include <vmplug/controller.hpp>
 #include <vmplug/monitor.hpp>

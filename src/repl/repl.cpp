@@ -5,6 +5,7 @@
 #include "command/json_text.hpp"
 #include "command/qmp_arguments.hpp"
 #include "command/qmp_call.hpp"
+#include "command/qmp_typing.hpp"
 #include "command/terminal_text.hpp"
 #include "qmp/message.hpp"
 #include "repl/completion_words.hpp"
@@ -80,8 +81,6 @@ struct repl::state : std::enable_shared_from_this<repl::state> {
     awaitable<int> use(std::string name);
     awaitable<void> use_behind_prompt(std::string name);
     awaitable<int> help(std::vector<std::string> words);
-    awaitable<result<json>> type_argument(std::string command, std::string driver, std::string key,
-                                          std::string text);
     awaitable<void> show_events(std::string name);
     awaitable<int> timed(awaitable<int> work);
 
@@ -203,41 +202,17 @@ awaitable<int> repl::state::run_verb(std::vector<std::string> words) {
     co_return result.exit_code;
 }
 
-awaitable<result<json>> repl::state::type_argument(std::string command, std::string driver,
-                                                   std::string key, std::string text) {
-    const auto schema = co_await guest()->schema();
-    if (schema.has_error()) co_return schema.error();
-    const auto* model = co_await guest()->model(std::move(driver));
-    const auto* property = model ? model->find(key) : nullptr;
-    if (property && property->type == "bool" && (text == "on" || text == "off"))
-        co_return result<json>{boost::system::in_place_value, text == "on"};
-    if (property && (property->type == "str" || property->type == "string"))
-        co_return result<json>{boost::system::in_place_value, text};
-    co_return (*schema)->type_value(command, key, text);
-}
-
 awaitable<int> repl::state::run_qmp(std::vector<std::string> words) {
     const auto fault = find_fault("COMMAND", value_kind::text, std::span(words).first(1));
     if (fault) co_return out.misuse(*fault);
     if (!guest()) co_return no_guest(words[0]);
     const auto command = words[0];
     words.erase(words.begin());
-    std::string driver;
-    if (command == "device_add")
-        for (const auto& each : words)
-            if (each.starts_with("driver=")) driver = each.substr(7);
-    std::map<std::string, json> typed;
-    for (const auto& word : words) {
-        const auto equals = std::min(word.find('='), word.size() - 1);
-        auto value = co_await type_argument(command, driver, word.substr(0, equals),
-                                            word.substr(equals + 1));
-        if (value.has_error()) co_return out.fail(value.error());
-        typed[word.substr(0, equals)] = std::move(*value);
-    }
-    const auto lookup = [&](const std::string& key, const std::string&) {
-        return result<json>{boost::system::in_place_value, typed[key]};
-    };
-    auto arguments = read_qmp_arguments(words, lookup);
+    type_source types;
+    types.thorough = true;
+    types.schema = [open = guest()] { return open->schema(); };
+    types.model = [open = guest()](std::string type) { return open->model(std::move(type)); };
+    auto arguments = co_await type_arguments(std::move(types), command, std::move(words));
     if (arguments.has_error()) co_return out.fail(arguments.error());
     co_return co_await call(command, std::move(*arguments));
 }

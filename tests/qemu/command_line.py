@@ -132,6 +132,38 @@ def qmp_types_its_arguments():
             expect(vmplug("qmp", "gamma", "query-status", bad).code == 2, bad)
 
 
+def an_id_of_digits_is_an_id():
+    with Qemu("gamma") as qemu:
+        added = vmplug("qmp", "gamma", "device_add", "driver=e1000e", "id=7", "bus=rp0", "addr=0", "multifunction=on")
+        # An id begins with a letter, says QEMU: refused, instead of a device without an id.
+        expect(added.code == 3 and "id" in added.error["text"], added)
+        with Qmp(qemu.socket("other")) as qmp:
+            expect(len(qmp.call("qom-list", path="/machine/peripheral-anon")) == 1, "a device without an id")
+        expect(vmplug("qmp", "gamma", "device_add", "driver=e1000e", "id=true", "bus=rp0", "addr=0x0",
+                      "multifunction=on", "mac=52:54:00:00:00:01", "rombar=1").code == 0, "typed by the model")
+        expect(vmplug("qmp", "gamma", "netdev_add", "type=user", "id=null", "ipv4=on", "hostname=5").code == 0,
+               "typed by the branch of the union")
+        expect(vmplug("qmp", "gamma", "object-add", "qom-type=memory-backend-ram", "id=on", "size=1048576",
+                      "share=off").code == 0, "the object's")
+        expect(vmplug("qmp", "gamma", "object-del", "id=on").code == 0, "its id")
+        wrong = vmplug("qmp", "gamma", "device_add", "driver=e1000e", "id=x", "rombar=on")
+        expect(wrong.code == 3 and wrong.error["code"] == "property_unknown", wrong)
+        expect(wrong.error["where"] == "rombar" and "e1000e" in wrong.error["remedy"], wrong)
+        with Qmp(qemu.socket("other")) as qmp:
+            expect(qmp.call("qom-get", path="/machine/peripheral/true", property="multifunction") is True, "typed")
+
+
+def plain_words_cost_one_question():
+    """No schema is asked for what can be nothing but a string."""
+    path = os.path.join(work.name, "counted")
+    with Qemu("gamma") as qemu, subprocess.Popen(["socat", "-v", f"UNIX-LISTEN:{path}", f"UNIX-CONNECT:{qemu.socket()}"],
+                                                 stderr=subprocess.PIPE) as between:
+        wait_until(lambda: os.path.exists(path), 5, "socat listens")
+        result = vmplug("qmp", "qmp:" + path, "qom-get", "path=/machine", "property=type")
+        sent = between.communicate(timeout=10)[1].decode()
+        expect(result.code == 0 and sent.count('"execute"') == 2 and "schema" not in sent, sent)
+
+
 def a_stopped_qemu_is_unknown_or_busy_but_never_waited_for():
     with Qemu("delta") as qemu:
         qemu.process.send_signal(signal.SIGSTOP)

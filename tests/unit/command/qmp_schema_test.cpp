@@ -1,4 +1,4 @@
-#include "repl/qmp_schema.hpp"
+#include "command/qmp_schema.hpp"
 
 #include <doctest/doctest.h>
 
@@ -53,6 +53,35 @@ TEST_CASE("values get the type that the command wants") {
     CHECK(typed("up", "perhaps").error().code == error_code::property_unknown);
     CHECK(typed("speed", "fast").has_error());
     CHECK(*typed("unknown", "[1]") == json::parse("[1]"));
+}
+
+TEST_CASE("a union's branch is chosen by what else was written") {
+    const qmp_schema schema(json::parse(R"([
+        {"name": "netdev_add", "meta-type": "command", "arg-type": "1"},
+        {"name": "1", "meta-type": "object", "tag": "type",
+         "members": [{"name": "type", "type": "2"}, {"name": "id", "type": "str"},
+                     {"name": "peer", "type": "4", "default": null}],
+         "variants": [{"case": "user", "type": "3"}, {"case": "none", "type": "0"}]},
+        {"name": "0", "meta-type": "object", "members": []},
+        {"name": "2", "meta-type": "enum", "values": ["user", "none"]},
+        {"name": "3", "meta-type": "object", "members": [
+            {"name": "ipv4", "type": "bool"}, {"name": "hostname", "type": "str"}]},
+        {"name": "4", "meta-type": "object", "tag": "kind",
+         "members": [{"name": "kind", "type": "str"}],
+         "variants": [{"case": "far", "type": "3"}]},
+        {"name": "str", "meta-type": "builtin", "json-type": "string"},
+        {"name": "bool", "meta-type": "builtin", "json-type": "boolean"}])"));
+    const qmp_schema::given_arguments given{{"type", "user"}, {"peer.kind", "far"}};
+    CHECK(*schema.type_value("netdev_add", "id", "7", given) == json("7"));
+    CHECK(*schema.type_value("netdev_add", "hostname", "7", given) == json("7"));
+    CHECK(*schema.type_value("netdev_add", "ipv4", "on", given) == json(true));
+    CHECK(*schema.type_value("netdev_add", "peer.hostname", "7", given) == json("7"));
+    CHECK(*schema.type_value("netdev_add", "hostname", "7", {{"type", "none"}}) == json(7));
+}
+
+TEST_CASE("an id is a string, whatever is known") {
+    CHECK(*qmp_schema().type_value("device_del", "id", "7") == json("7"));
+    CHECK(*qmp_schema().type_value("set_speed", "value", "7") == json(7));
 }
 
 TEST_CASE("a damaged or recursive schema does no harm") {

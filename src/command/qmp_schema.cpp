@@ -1,4 +1,4 @@
-#include "repl/qmp_schema.hpp"
+#include "command/qmp_schema.hpp"
 
 #include "command/qmp_arguments.hpp"
 
@@ -106,34 +106,54 @@ std::string qmp_schema::type_name(const std::string& name, int depth) const {
     return meta;
 }
 
+void qmp_schema::add_members(const json& object, std::vector<member>& into) const {
+    for (const auto& each : array_of(object, "members")) {
+        const auto type = text_of(each, "type");
+        into.push_back(
+            {text_of(each, "name"), type_name(type), each.contains("default"), enum_values(type)});
+    }
+}
+
+const json* qmp_schema::branch(const json& object, const std::string& chosen) const {
+    for (const auto& each : array_of(object, "variants"))
+        if (text_of(each, "case") == chosen) return find(text_of(each, "type"));
+    return nullptr;
+}
+
 std::vector<qmp_schema::member> qmp_schema::members(const std::string& command,
-                                                    const std::string& below) const {
+                                                    const std::string& below,
+                                                    const given_arguments& given) const {
     const auto* object = argument_type(command);
-    for (std::size_t begin = 0; object && begin < below.size();) {
+    const json* chosen = nullptr;
+    for (std::size_t begin = 0; object;) {
+        // A union: which branch it is, another argument says ("type" of netdev_add).
+        const auto prefix = begin == 0 ? std::string() : below.substr(0, begin - 1) + ".";
+        const auto tag = given.find(prefix + text_of(*object, "tag"));
+        chosen = tag == given.end() ? nullptr : branch(*object, tag->second);
+        if (begin >= below.size()) break;
         const auto end = std::min(below.find('.', begin), below.size());
-        object = member_type(*object, below.substr(begin, end - begin));
+        const auto name = below.substr(begin, end - begin);
+        const auto* inner = member_type(*object, name);
+        object = inner || !chosen ? inner : member_type(*chosen, name);
         begin = end + 1;
     }
     std::vector<member> found;
     if (!object) return found;
-    for (const auto& each : array_of(*object, "members")) {
-        const auto type = text_of(each, "type");
-        found.push_back(
-            {text_of(each, "name"), type_name(type), each.contains("default"), enum_values(type)});
-    }
+    add_members(*object, found);
+    if (chosen) add_members(*chosen, found);
     return found;
 }
 
 result<json> qmp_schema::type_value(const std::string& command, const std::string& key,
-                                    const std::string& text) const {
+                                    const std::string& text, const given_arguments& given) const {
     if (nests_too_deep(text)) return too_deep(text);
     const auto dot = key.rfind('.');
     const auto below = dot == key.npos ? std::string() : key.substr(0, dot);
     const auto name = dot == key.npos ? key : key.substr(dot + 1);
-    const auto all = members(command, below);
+    const auto all = members(command, below, given);
     const auto found = std::ranges::find(all, name, &member::name);
-    // A union's further members are in its branches: QEMU judges those itself.
-    if (found == all.end()) return type_builtin(key, text, "any");
+    // What the schema does not show (before QEMU 2.5 there is none) QEMU judges itself.
+    if (found == all.end()) return key == "id" ? make(text) : type_builtin(key, text, "any");
     if (!found->values.empty()) {
         if (std::ranges::find(found->values, text) != found->values.end()) return make(text);
         std::string known;
