@@ -4,6 +4,7 @@
 #include <vmplug/host_facts.hpp>
 #include <vmplug/operation.hpp>
 #include <vmplug/plan.hpp>
+#include <vmplug/process_view.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -93,6 +94,12 @@ public:
 
     /// Asks a guest what it has.
     boost::asio::awaitable<result<guest_view>> query_guest(std::string guest) const;
+
+    /// What a guest's QEMU sees of a device of the host; nothing when its process is not known, or
+    /// the device is in no IOMMU group.
+    std::optional<process_view> view_device(const host_facts& host,
+                                            const std::optional<qemu_process>& qemu,
+                                            const host_address& device) const;
 
     boost::asio::awaitable<operation_report> attach(std::string guest, std::string device,
                                                     attach_request request, std::string request_id,

@@ -51,8 +51,9 @@ struct device_model {
 
 /// An IOMMU that QEMU shows to the guest.
 struct guest_iommu {
-    std::string type;    ///< QOM type or the machine's word, e.g. "intel-iommu", "smmuv3"
-    std::string why_not; ///< why QEMU adds no assigned device behind it; empty: it does
+    std::string type;        ///< QOM type or the machine's word, e.g. "intel-iommu", "smmuv3"
+    std::string why_not;     ///< why QEMU adds no assigned device behind it; empty: it does
+    bool everywhere = false; ///< nor on a bus that bypasses it
 };
 
 /// What a guest's QEMU says of itself. Everything in it is untrusted text.

@@ -3,6 +3,7 @@
 #include "command/json_text.hpp"
 #include "command/terminal_text.hpp"
 #include "judge/judge_device.hpp"
+#include "judge/judge_guest.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -134,38 +135,12 @@ void check_modules(const host_facts& host, check_rows& rows) {
                  "`modprobe kvm` (and kvm-intel or kvm-amd): guests run slowly without KVM", rows);
 }
 
-void check_memory(const guest_view& view, check_rows& rows) {
-    if (!view.process) return rows.warn("memory limit", "QEMU's process is not known");
-    const auto needed = view.facts.locked_bytes();
-    const auto mib = [](std::uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; };
-    if (view.process->may_lock_memory)
-        rows.ok("memory limit", "QEMU may lock what it likes (CAP_IPC_LOCK)");
-    else if (view.process->memlock_soft_bytes >= needed)
-        rows.ok("memory limit", mib(needed) + " are needed and allowed");
-    else
-        rows.warn("memory limit",
-                  mib(needed) + " are needed, " + mib(view.process->memlock_soft_bytes) +
-                      " allowed",
-                  "vmplug raises it for the time of the assignment");
-}
-
-void check_guest(const guest_view& view, check_rows& rows) {
-    rows.ok("monitor", view.monitor + ", QEMU " + view.facts.version + ", " + view.facts.status);
-    const auto free = std::ranges::find_if(view.facts.ports, &guest_port::is_free);
-    if (free != view.facts.ports.end())
-        rows.ok("free port", free->bus);
-    else
-        rows.fail("free port", error_code::no_free_port, "no port takes another device");
-    if (!view.facts.migration.empty())
-        rows.fail("migration", error_code::guest_not_ready, view.facts.migration);
-    if (view.facts.vfio_pci)
-        rows.ok("device model", "vfio-pci");
-    else if (view.facts.pci_assign)
-        rows.ok("device model", "pci-assign");
-    else
-        rows.fail("device model", error_code::model_unavailable,
-                  "this QEMU has neither vfio-pci nor pci-assign", "use a QEMU with VFIO");
-    check_memory(view, rows);
+void check_guest(const situation& seen, const std::optional<host_address>& device,
+                 check_rows& rows) {
+    rows.ok("monitor", seen.monitor + ", QEMU " + seen.guest.version + ", " + seen.guest.status);
+    guest_question asked;
+    asked.device = device;
+    rows.add(judge_guest(asked, seen).findings);
 }
 
 ink ink_of(const std::string& state) {
@@ -188,19 +163,23 @@ command_task run_check(command_context& context, const invocation& asked) {
         seen.qemu = view->process;
         seen.monitor = view->monitor;
     }
+    std::optional<host_address> device;
     if (asked.has("DEVICE")) {
         const auto address = find_device(seen.host, asked.value("DEVICE"));
         if (address.has_value()) {
+            device = *address;
             seen.host.abilities[*address] = context.control.read_abilities(seen.host, *address);
             rows.add(judge_device(device_question(), seen, *seen.host.find(*address)).findings);
         } else {
             rows.fail("device", address.error());
         }
     }
-    if (view.has_error())
+    if (view.has_error()) {
         rows.fail("monitor", view.error());
-    else if (asked.has("--vm"))
-        check_guest(*view, rows);
+    } else if (asked.has("--vm")) {
+        if (device) seen.view = context.control.view_device(seen.host, seen.qemu, *device);
+        check_guest(seen, device, rows);
+    }
     co_return rows.result();
 }
 

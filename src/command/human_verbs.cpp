@@ -2,6 +2,7 @@
 #include "command/handlers.hpp"
 #include "command/json_text.hpp"
 #include "command/terminal_text.hpp"
+#include "judge/judge_guest.hpp"
 #include "plan/cold_start.hpp"
 #include "plan/plan_attach.hpp"
 

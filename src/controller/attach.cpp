@@ -1,4 +1,5 @@
 #include "controller/implementation.hpp"
+#include "controller/see_guest.hpp"
 
 namespace vmplug {
 namespace {
@@ -69,7 +70,7 @@ awaitable<operation_report> controller::implementation::attach(held_device& ours
                                                                request_key key, bool dry_run) {
     auto link = co_await reach(dry_run ? nullptr : &ours.held, guest, request.uid);
     if (link.has_error()) co_return refusal(link.error());
-    auto facts = co_await (*link)->survey(options.guest_deadline);
+    auto facts = co_await survey_guest(**link, files, options.guest_deadline);
     if (facts.has_error()) co_return refusal(facts.error());
     auto seen = look_around(ours);
     if (seen.has_error()) co_return refusal(seen.error());
@@ -78,6 +79,7 @@ awaitable<operation_report> controller::implementation::attach(held_device& ours
     seen->guest.name = guest.name();
     seen->qemu = guest.process;
     seen->monitor = (*link)->address();
+    seen->view = vmplug::view_device(files, seen->host, seen->qemu, ours.address);
     work wanted;
     wanted.kind = operation_kind::attach;
     wanted.planned = plan_attach(request, *seen);

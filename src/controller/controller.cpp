@@ -1,5 +1,6 @@
 #include "controller/human_monitor.hpp"
 #include "controller/implementation.hpp"
+#include "controller/see_guest.hpp"
 #include "controller/step_kind.hpp"
 #include "host/read_host.hpp"
 #include "host/read_processes.hpp"
@@ -75,7 +76,8 @@ awaitable<result<guest_view>> controller::query_guest(std::string guest) const {
     if (link.has_error()) co_return link.error();
     const auto answering = find_process(implementation_->files, *found, (*link)->descriptor());
     if (answering.has_error()) co_return answering.error();
-    auto facts = co_await (*link)->survey(implementation_->options.guest_deadline);
+    auto facts = co_await survey_guest(**link, implementation_->files,
+                                       implementation_->options.guest_deadline);
     if (facts.has_error()) co_return facts.error();
     guest_view view;
     view.process = found->process;
@@ -83,6 +85,12 @@ awaitable<result<guest_view>> controller::query_guest(std::string guest) const {
     view.facts = std::move(*facts);
     if (found->process && !found->process->name.empty()) view.facts.name = found->process->name;
     co_return view;
+}
+
+std::optional<process_view> controller::view_device(const host_facts& host,
+                                                    const std::optional<qemu_process>& qemu,
+                                                    const host_address& device) const {
+    return vmplug::view_device(implementation_->files, host, qemu, device);
 }
 
 result<std::vector<operation_record>> controller::assignments() const {

@@ -367,6 +367,8 @@ void guest_survey::state::ask_iommus() {
         for (const char* property : {"caching-mode", "dma-remap"})
             ask("qom-get", qom_get(path, property), [this](const json& r) {
                 if (r == json(true)) facts.iommu->why_not.clear();
+                // Where there is such a switch, and it is off, QEMU looks no further.
+                facts.iommu->everywhere = r == json(false);
             });
     }
 }

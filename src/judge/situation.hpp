@@ -3,6 +3,7 @@
 #include <vmplug/guest_facts.hpp>
 #include <vmplug/host_facts.hpp>
 #include <vmplug/operation.hpp>
+#include <vmplug/process_view.hpp>
 
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@ struct situation {
     std::string monitor;                    ///< its address
     std::vector<operation_record> assigned; ///< attaches whose device is still away
     std::vector<operation_record> open;     ///< operations that are not settled
+    std::optional<process_view> view = {};  ///< what `qemu` sees of the device, if it was looked at
 };
 
 /// The IOMMU group of a function that a record names; nothing when it is not there or in none.

@@ -18,13 +18,11 @@ struct attach_choice {
     std::vector<error> refusals;
 };
 
-/// The guest's half: its state, the id, the port, the device model.
+/// The guest's half, as it is judged: its state, the id, the port, the device model, what QEMU
+/// sees.
 void check_guest(const attach_request& request, const situation& seen, attach_choice& choice);
 
 /// The host's half, as it is judged: the function, its group, who uses it, what depends on it.
 void check_host(const attach_request& request, const situation& seen, attach_choice& choice);
-
-/// Whether an operation in the journal concerns this guest: the same process.
-bool is_same_guest(const operation_record& record, const situation& seen);
 
 } // namespace vmplug

@@ -1,6 +1,7 @@
 #include "plan/plan_attach.hpp"
 
 #include "judge/judge_device.hpp"
+#include "judge/judge_guest.hpp"
 #include "plan/attach_checks.hpp"
 #include "plan/property_text.hpp"
 
@@ -26,40 +27,9 @@ step bind_step(const pci_function& function, const std::string& driver, binding_
     return made;
 }
 
-/// Whether VFIO will find no limit that it needs raised.
-bool may_lock_enough(const qemu_process& qemu, const guest_facts& guest) {
-    const auto needed = guest.locked_bytes();
-    return qemu.may_lock_memory || (needed >= guest.ram_bytes && qemu.memlock_soft_bytes >= needed);
-}
-
-/// A limit is raised on a guest's word: what it claims is held against its process and this host.
-void check_locked_memory(const situation& seen, attach_choice& choice) {
+std::optional<step> memlock_step(const situation& seen, const attach_choice& choice) {
     if (choice.host_driver != "vfio-pci" || !seen.qemu || may_lock_enough(*seen.qemu, seen.guest))
-        return;
-    const auto ram = seen.guest.ram_bytes;
-    const auto& qemu = *seen.qemu;
-    const auto mib = [](std::uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; };
-    const auto where = "process " + std::to_string(qemu.identity.pid);
-    if (qemu.size_bytes != 0 && ram > qemu.size_bytes)
-        choice.refusals.push_back({error_code::vm_unproven, where,
-                                   "the guest claims " + mib(ram) +
-                                       " of RAM, and its process has no more than " +
-                                       mib(qemu.size_bytes) + " of memory",
-                                   "this is not what a QEMU says; look at what runs there"});
-    else if (qemu.host_memory_bytes != 0 && ram > qemu.host_memory_bytes)
-        choice.refusals.push_back({error_code::memlock_too_low, where,
-                                   "VFIO would lock all of the guest's " + mib(ram) +
-                                       " of RAM, and this host has " + mib(qemu.host_memory_bytes),
-                                   "give the guest less memory"});
-}
-
-std::optional<step> memlock_step(const situation& seen, attach_choice& choice) {
-    if (choice.host_driver != "vfio-pci") return std::nullopt;
-    if (!seen.qemu) {
-        choice.notes.push_back("QEMU's process is not known: its memlock limit is not looked at");
         return std::nullopt;
-    }
-    if (may_lock_enough(*seen.qemu, seen.guest)) return std::nullopt;
     auto needed = seen.guest.locked_bytes();
     // The allowance for device memory never makes it more than there is.
     if (seen.qemu->host_memory_bytes != 0) needed = std::min(needed, seen.qemu->host_memory_bytes);
@@ -136,12 +106,6 @@ fields describe_subject(const attach_request& request, const situation& seen,
 
 } // namespace
 
-std::string default_id(const host_address& device) {
-    auto text = format_address(device);
-    std::ranges::replace(text, ':', '-');
-    return "host-" + text;
-}
-
 plan plan_bind(const bind_request& request, const situation& seen) {
     attach_request half;
     half.device = request.device;
@@ -166,7 +130,6 @@ plan plan_attach(const attach_request& request, const situation& seen) {
     attach_choice choice;
     check_guest(request, seen, choice);
     check_host(request, seen, choice);
-    check_locked_memory(seen, choice);
     plan made;
     made.subject = describe_subject(request, seen, choice);
     if (choice.port && choice.model) {

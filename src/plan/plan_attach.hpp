@@ -14,7 +14,4 @@ plan plan_attach(const attach_request& request, const situation& seen);
 /// the host's half of `seen` is looked at.
 plan plan_bind(const bind_request& request, const situation& seen);
 
-/// The id that an attach without --id gets.
-std::string default_id(const host_address& device);
-
 } // namespace vmplug

@@ -166,6 +166,10 @@ result<child_task> start(const std::function<void(int report)>& work) {
 
 } // namespace
 
+result<child_task> start_work(const std::function<void(int report)>& work) {
+    return start(work);
+}
+
 result<child_task> start_write(const std::string& path, const std::string& value) {
     return start(
         [&](int report) { write_and_exit(report, path.c_str(), value.data(), value.size()); });

@@ -3,6 +3,7 @@
 #include <vmplug/error.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -49,5 +50,9 @@ result<child_task> start_netlink_questions(const std::vector<std::string>& names
 
 /// Runs a program without a shell; its output and errors are what it reports.
 result<child_task> start_program(const std::vector<std::string>& arguments);
+
+/// Runs `work` with the writing end of `report`. It must not return, and may do no more than a
+/// child of a process with threads: system calls, and no memory of its own.
+result<child_task> start_work(const std::function<void(int report)>& work);
 
 } // namespace vmplug
