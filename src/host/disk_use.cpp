@@ -37,6 +37,19 @@ std::string number_of(const file_tree& files, const std::string& name) {
     return files.read_line(block_path(name) + "/dev");
 }
 
+/// "259:1" of a block device's node, empty for anything else.
+std::string number_of_node(const file_tree& files, const std::string& node) {
+    const auto number = files.inspect(node).node;
+    if (!number || !number->block) return {};
+    return std::to_string(number->major) + ":" + std::to_string(number->minor);
+}
+
+/// A mount's device: by its number, or by its source where it has one of its own (btrfs).
+std::string number_of_mount(const file_tree& files, const mount_entry& mount) {
+    const bool own = mount.number.starts_with("0:") && mount.source.starts_with("/dev/");
+    return own ? number_of_node(files, mount.source) : mount.number;
+}
+
 /// "259:1"
 device_number parse_number(const std::string& text) {
     device_number number;
@@ -58,8 +71,14 @@ std::string node_of(const file_tree& files, const std::string& name) {
 } // namespace
 
 disk_uses::disk_uses(const file_tree& files, const function_paths& paths)
-    : files_(files), mounts_(read_mounts(files, "/proc/self/mountinfo")),
-      swaps_(files.read_or_empty("/proc/swaps")) {
+    : files_(files), mounts_(read_mounts(files, "/proc/self/mountinfo")) {
+    if (mounts_.has_value())
+        for (const auto& mount : *mounts_)
+            mounted_.emplace(number_of_mount(files, mount), mount.point);
+    std::istringstream lines(files.read_or_empty("/proc/swaps"));
+    for (std::string line; std::getline(lines, line);)
+        if (line.starts_with("/dev/"))
+            swapped_.insert(number_of_node(files, line.substr(0, line.find_first_of(" \t"))));
     const std::string directory = "/sys/bus/virtio/devices/";
     for (const auto& name : files.list(directory)) {
         const auto tag = files.read_line(directory + name + "/mount_tag");
@@ -106,30 +125,11 @@ std::vector<device_use> disk_uses::uses_of_disk(const std::string& disk) const {
     return found;
 }
 
-/// By its number, or by its source: btrfs has numbers of its own.
-bool disk_uses::is_mount_of(const mount_entry& mount, const std::string& number) const {
-    if (mount.number == number) return true;
-    if (!mount.number.starts_with("0:") || !mount.source.starts_with("/dev/")) return false;
-    const auto node = files_.inspect(mount.source).node;
-    return node && *node == parse_number(number);
-}
-
 void disk_uses::add_known_uses(const std::string& name, std::vector<device_use>& found) const {
     const auto number = number_of(files_, name);
-    if (mounts_.has_value())
-        for (const auto& mount : *mounts_)
-            if (is_mount_of(mount, number)) {
-                found.push_back({kind::needed, name + " is mounted on " + mount.point});
-                break;
-            }
-    std::istringstream lines(swaps_);
-    for (std::string line; std::getline(lines, line);) {
-        const auto node = line.substr(0, line.find_first_of(" \t"));
-        const bool same = node == "/dev/" + name ||
-                          (node.starts_with("/dev/") &&
-                           files_.inspect(node).node == std::optional(parse_number(number)));
-        if (same) found.push_back({kind::needed, name + " is swap space"});
-    }
+    if (const auto point = mounted_.find(number); point != mounted_.end())
+        found.push_back({kind::needed, name + " is mounted on " + point->second});
+    if (swapped_.contains(number)) found.push_back({kind::needed, name + " is swap space"});
 }
 
 void disk_uses::ask_kernel(const std::string& disk, std::vector<device_use>& found) const {
@@ -163,7 +163,7 @@ std::optional<std::string> disk_uses::find_elsewhere(const std::set<std::string>
         if (mounts.has_error()) continue;
         for (const auto& mount : *mounts)
             for (const auto& name : stack)
-                if (is_mount_of(mount, number_of(files_, name)))
+                if (number_of_mount(files_, mount) == number_of(files_, name))
                     return name + " is mounted on " + mount.point + " for process " + pid + " (" +
                            files_.read_line("/proc/" + pid + "/comm") + ")";
     }

@@ -33,12 +33,12 @@ private:
     void add_known_uses(const std::string& name, std::vector<device_use>& found) const;
     void ask_kernel(const std::string& disk, std::vector<device_use>& found) const;
     std::optional<std::string> find_elsewhere(const std::set<std::string>& stack) const;
-    bool is_mount_of(const mount_entry& mount, const std::string& number) const;
 
     const file_tree& files_;
     result<std::vector<mount_entry>> mounts_;
-    std::string swaps_;
-    std::map<host_address, std::string> tags_; ///< of shared file systems (9p)
+    std::map<std::string, std::string> mounted_; ///< number of a device -> mount point
+    std::set<std::string> swapped_;              ///< numbers
+    std::map<host_address, std::string> tags_;   ///< of shared file systems (9p)
 };
 
 } // namespace vmplug

@@ -175,7 +175,12 @@ private:
 
     situation look(const std::string& name) {
         situation seen;
-        auto& [host, guest, qemu, monitor, assigned, open] = seen;
+        auto& host = seen.host;
+        auto& guest = seen.guest;
+        auto& qemu = seen.qemu;
+        auto& monitor = seen.monitor;
+        auto& assigned = seen.assigned;
+        auto& open = seen.open;
         host.iommu.enabled = true;
         host.modules["vfio-pci"] =
             world_.loaded.contains("vfio-pci") ? module_state::loaded : module_state::available;
