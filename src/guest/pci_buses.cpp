@@ -115,6 +115,7 @@ std::vector<guest_port> make_ports(const std::vector<pci_bus>& buses,
     // QOM lists its children in no order; people expect rp0 to be taken first. A root bus takes a
     // device as the guide of 2010 has it; a port gives it all that PCI Express has, a bridge not.
     std::vector<const pci_bus*> sorted;
+    sorted.reserve(buses.size());
     for (const auto& bus : buses)
         sorted.push_back(&bus);
     std::ranges::sort(sorted, {}, [](const pci_bus* bus) {
@@ -122,6 +123,7 @@ std::vector<guest_port> make_ports(const std::vector<pci_bus>& buses,
         return std::tuple(!bus->root, !built_in, !bus->express, bus->name(), bus->path);
     });
     std::vector<guest_port> ports;
+    ports.reserve(sorted.size());
     for (const auto* bus : sorted)
         ports.push_back(port_of(*bus, buses, occupants));
     if (!ports.empty() && sorted.front()->root && !machine_type.empty())

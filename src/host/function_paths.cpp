@@ -19,9 +19,8 @@ std::optional<host_address> function_paths::owner_of(std::string_view path) cons
 }
 
 std::optional<std::string> follow_sysfs_link(const file_tree& files, const std::string& path) {
-    const auto target = files.read_link(path);
-    if (!target) return std::nullopt;
-    if (target->starts_with('/')) return target;
+    auto target = files.read_link(path);
+    if (!target || target->starts_with('/')) return target;
     std::string directory = path.substr(0, path.rfind('/'));
     std::string_view rest = *target;
     while (rest.starts_with("../") && !directory.empty()) {
