@@ -85,7 +85,10 @@ disk_uses::disk_uses(const file_tree& files, const function_paths& paths)
         const auto path = follow_sysfs_link(files, directory + name);
         const auto owner = path ? paths.owner_of(*path) : std::nullopt;
         // The kernel ends the tag with a zero.
-        if (owner && !tag.empty()) tags_.emplace(*owner, tag.substr(0, tag.find('\0')));
+        if (!owner || tag.empty()) continue;
+        // Each mount holds a reference; a driver that is built in shows none.
+        const auto users = files.read_number(directory + name + "/driver/module/refcnt");
+        shares_.emplace(*owner, share{tag.substr(0, tag.find('\0')), users != 0U});
     }
 }
 
@@ -100,14 +103,19 @@ std::vector<device_use> disk_uses::uses_of(const pci_function& function) const {
 }
 
 /// A file system that the machine around this one shares has no block device: its mount names the
-/// tag of a virtio device.
+/// tag of a virtio device. One that was mounted before the root was changed is in no table.
 void disk_uses::add_shared(const pci_function& function, std::vector<device_use>& found) const {
-    const auto tags = tags_.find(function.address);
-    if (tags == tags_.end() || mounts_.has_error()) return;
-    for (const auto& mount : *mounts_)
-        if (mount.source == tags->second)
-            return found.push_back({kind::needed, "its file system " + tags->second +
-                                                      " is mounted on " + mount.point});
+    const auto known = shares_.find(function.address);
+    if (known == shares_.end()) return;
+    const auto& tag = known->second.tag;
+    if (mounts_.has_value())
+        for (const auto& mount : *mounts_)
+            if (mount.source == tag)
+                return found.push_back(
+                    {kind::needed, "its file system " + tag + " is mounted on " + mount.point});
+    if (known->second.in_use)
+        found.push_back({kind::unclear, "whether its file system " + tag +
+                                            " is mounted cannot be told: its driver is in use"});
 }
 
 std::vector<device_use> disk_uses::uses_of_disk(const std::string& disk) const {

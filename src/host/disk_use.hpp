@@ -38,7 +38,13 @@ private:
     result<std::vector<mount_entry>> mounts_;
     std::map<std::string, std::string> mounted_; ///< number of a device -> mount point
     std::set<std::string> swapped_;              ///< numbers
-    std::map<host_address, std::string> tags_;   ///< of shared file systems (9p)
+
+    /// A file system that the machine around shares (9p).
+    struct share {
+        std::string tag;
+        bool in_use = true; ///< somebody uses its driver
+    };
+    std::map<host_address, share> shares_;
 };
 
 } // namespace vmplug

@@ -129,5 +129,10 @@ TEST_CASE("a file system that the machine around shares has no disk") {
     tree.write("/proc/self/mountinfo", "1 0 0:23 / /ro ro - 9p root rw,trans=virtio\n");
     CHECK(told(tree) == texts{"its file system root is mounted on /ro"});
     tree.write("/proc/self/mountinfo", "1 0 0:23 / /ro ro - 9p other rw,trans=virtio\n");
+    REQUIRE(told(tree).size() == 1);
+    CHECK(told(tree)[0].starts_with("?whether its file system root is mounted cannot be told"));
+    tree.write(share + "/virtio1/driver/module/refcnt", "1\n");
+    CHECK(told(tree).size() == 1);
+    tree.write(share + "/virtio1/driver/module/refcnt", "0\n");
     CHECK(told(tree).empty());
 }
