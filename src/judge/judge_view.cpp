@@ -14,7 +14,7 @@ public:
         if (!view_.failure.empty()) {
             unclear("QEMU's view",
                     "what " + qemu_ + " sees could not be looked at: " + view_.failure,
-                    "run as root");
+                    "repeat it as root");
             return std::move(findings_);
         }
         look_at_files();

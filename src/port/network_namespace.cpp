@@ -22,7 +22,7 @@ std::string namespace_of(std::int32_t pid) {
 error failure(const std::string& where, int reason) {
     const bool denied = reason == EACCES || reason == EPERM;
     return {denied ? error_code::permission_denied : error_code::host_io, where,
-            std::strerror(reason), denied ? "run as root" : ""};
+            std::strerror(reason), denied ? "repeat it as root" : ""};
 }
 
 result<int> told(int opened, const char* where) {

@@ -117,7 +117,7 @@ def texts_of_the_program():
 def what_is_advised_exists():
     helps = {verb: vmplug_help(verb) for verb in verbs()}
     options = {word for shown in [vmplug_help(), *helps.values()] for word in re.findall(r"(?<![\w-])--[a-z][a-z-]*", shown)}
-    of_others = {"--memlock", "--pid"}  # prlimit's
+    of_others = {"--memlock", "--pid", "--quiet"}  # of prlimit and modprobe
     advised = 0
     for name, said in texts_of_the_program():
         for command in re.findall(r"`vmplug ([^`]*)`", said):
