@@ -2,8 +2,10 @@
 
 #include "port/private_directory.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -12,6 +14,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 namespace vmplug {
@@ -32,10 +35,42 @@ error lock_failure(const std::string& path) {
     return {error_code::journal_unavailable, path, std::strerror(errno), {}};
 }
 
-std::string read_holder(int descriptor) {
+/// "1: FLOCK  ADVISORY  WRITE 4711 00:1c:123 0 EOF". Some file systems show files under another
+/// device than the kernel has for them (btrfs), but never one with a major number.
+bool names_file(const std::string& where, const struct stat& file) {
+    unsigned major_number = 0;
+    unsigned minor_number = 0;
+    unsigned long inode = 0;
+    if (std::sscanf(where.c_str(), "%x:%x:%lu", &major_number, &minor_number, &inode) != 3)
+        return false;
+    if (inode != file.st_ino || major_number != major(file.st_dev)) return false;
+    return major_number == 0 || minor_number == minor(file.st_dev);
+}
+
+/// The process that has the lock, as the kernel tells; 0 if it is in another PID namespace.
+std::optional<long> find_process(int descriptor) {
+    struct stat file {};
+    if (::fstat(descriptor, &file) != 0) return std::nullopt;
+    std::ifstream locks("/proc/locks");
+    for (std::string line; std::getline(locks, line);) {
+        std::istringstream words(line);
+        std::string number, kind, strictness, access, where;
+        long pid = 0;
+        words >> number >> kind >> strictness >> access >> pid >> where;
+        if (kind == "FLOCK" && names_file(where, file)) return std::max(pid, 0L);
+    }
+    return std::nullopt;
+}
+
+/// What the holder wrote, if it is its own: one that has only just locked the file has written
+/// nothing yet, and what is there is of the one before.
+std::string describe_holder(int descriptor, long pid) {
     std::array<char, 512> text;
     const auto size = ::pread(descriptor, text.data(), text.size(), 0);
-    return {text.data(), static_cast<std::size_t>(size > 0 ? size : 0)};
+    const auto process = "process " + std::to_string(pid);
+    std::string written(text.data(), static_cast<std::size_t>(size > 0 ? size : 0));
+    if (written.starts_with(process + " ")) return written;
+    return pid > 0 ? process : "a process of another PID namespace";
 }
 
 } // namespace
@@ -54,7 +89,8 @@ result<std::optional<file_lock>> file_lock::try_lock(const std::string& director
     if (lock.descriptor_ < 0) return lock_failure(path);
     if (::flock(lock.descriptor_, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK) return lock_failure(path);
-        other = read_holder(lock.descriptor_);
+        const auto pid = find_process(lock.descriptor_);
+        other = pid ? describe_holder(lock.descriptor_, *pid) : "a process that has just ended";
         return std::optional<file_lock>();
     }
     if (::ftruncate(lock.descriptor_, 0) != 0 ||
@@ -66,18 +102,9 @@ result<std::optional<file_lock>> file_lock::try_lock(const std::string& director
 std::string file_lock::find_holder(const std::string& directory, const std::string& name) {
     const auto path = directory + "/" + file_name(name);
     const file_lock file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-    struct stat found {};
-    if (file.descriptor_ < 0 || ::fstat(file.descriptor_, &found) != 0) return {};
-    // "1: FLOCK  ADVISORY  WRITE 4711 00:1c:123 0 EOF"
-    const auto inode = ":" + std::to_string(found.st_ino);
-    std::ifstream locks("/proc/locks");
-    for (std::string line; std::getline(locks, line);) {
-        std::istringstream words(line);
-        std::string number, kind, strictness, access, pid, where;
-        words >> number >> kind >> strictness >> access >> pid >> where;
-        if (kind == "FLOCK" && where.ends_with(inode)) return read_holder(file.descriptor_);
-    }
-    return {};
+    if (file.descriptor_ < 0) return {};
+    const auto pid = find_process(file.descriptor_);
+    return pid ? describe_holder(file.descriptor_, *pid) : std::string();
 }
 
 file_lock::file_lock(file_lock&& from) noexcept

@@ -14,14 +14,14 @@ namespace vmplug {
 /// name.
 class file_lock {
 public:
-    /// `holder` is written into the file for whoever is refused.
-    /// Returns nothing when another process has the lock; `other` then holds what it wrote.
+    /// `holder` ("process PID ...") is written into the file for whoever is refused.
+    /// Returns nothing when another process has the lock; `other` then says which, never nothing.
     /// Errors: `journal_unavailable`, also for a directory or a file that is not ours or root's.
     static result<std::optional<file_lock>> try_lock(const std::string& directory,
                                                      const std::string& name,
                                                      const std::string& holder, std::string& other);
 
-    /// What the holder of a name wrote, without a lock of our own: a look does not get in the way.
+    /// Who has the lock of a name, without a lock of our own: a look does not get in the way.
     /// Empty: nobody has it, as far as the kernel tells (/proc/locks).
     static std::string find_holder(const std::string& directory, const std::string& name);
 

@@ -1,4 +1,3 @@
-#include "port/file_lock.hpp"
 #include "port/private_directory.hpp"
 
 #include <doctest/doctest.h>
@@ -89,24 +88,4 @@ TEST_CASE("files in it are plain and ours") {
     CHECK(directory.check_file("link").has_error());
     REQUIRE(::mkfifo((at.path + "/fifo").c_str(), 0600) == 0);
     CHECK(directory.check_file("fifo").has_error());
-}
-
-TEST_CASE("a lock follows no link, and its holder is seen without taking it") {
-    const temporary_directory at;
-    std::string other;
-    std::filesystem::create_symlink(at.path + "/target", at.path + "/linked");
-    CHECK(file_lock::try_lock(at.path, "linked", "me", other).has_error());
-    CHECK(!std::filesystem::exists(at.path + "/target"));
-    CHECK(file_lock::find_holder(at.path, "name").empty());
-    {
-        const auto held = file_lock::try_lock(at.path, "name", "process 7 (vmplug attach)", other);
-        REQUIRE(held.value().has_value());
-        CHECK(file_lock::find_holder(at.path, "name") == "process 7 (vmplug attach)");
-        // The look did not take it, nor did it give it back.
-        CHECK(!file_lock::try_lock(at.path, "name", "me", other).value().has_value());
-    }
-    CHECK(file_lock::find_holder(at.path, "name").empty());
-    CHECK(!std::filesystem::exists(at.path + "/other"));
-    CHECK(file_lock::find_holder(at.path, "other").empty());
-    CHECK(!std::filesystem::exists(at.path + "/other"));
 }

@@ -1,0 +1,78 @@
+#include "port/file_lock.hpp"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+using namespace vmplug;
+
+namespace {
+
+struct lock_directory {
+    lock_directory() {
+        std::string pattern = "/tmp/vmplug-lock-XXXXXX";
+        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+        path = pattern;
+    }
+    ~lock_directory() { std::filesystem::remove_all(path); }
+
+    /// Empty: it was ours.
+    std::string try_lock(const std::string& as) const {
+        std::string other;
+        const auto lock = file_lock::try_lock(path, "device-0000:01:00.0", as, other);
+        REQUIRE(lock.has_value());
+        return *lock ? std::string() : other;
+    }
+
+    std::string path;
+};
+
+} // namespace
+
+TEST_CASE("whoever is refused is told who has the lock") {
+    const lock_directory at;
+    const auto ours = "process " + std::to_string(::getpid());
+    std::string other;
+    {
+        const auto lock =
+            file_lock::try_lock(at.path, "device-0000:01:00.0", ours + " (attach)", other);
+        REQUIRE(lock.has_value());
+        REQUIRE(lock->has_value());
+        CHECK(at.try_lock("process 1 (attach)") == ours + " (attach)");
+        CHECK(file_lock::find_holder(at.path, "device-0000:01:00.0") == ours + " (attach)");
+    }
+    CHECK(file_lock::find_holder(at.path, "device-0000:01:00.0").empty());
+    CHECK(at.try_lock("process 1 (attach)").empty());
+}
+
+TEST_CASE("one that has the lock and has written nothing yet is named too") {
+    const lock_directory at;
+    const auto ours = "process " + std::to_string(::getpid());
+    // What the one before wrote is still there.
+    CHECK(at.try_lock("process 1 (attach)").empty());
+    const int file = ::open((at.path + "/device-0000:01:00.0").c_str(), O_RDWR | O_CLOEXEC);
+    REQUIRE(::flock(file, LOCK_EX | LOCK_NB) == 0);
+    CHECK(at.try_lock("process 2 (attach)") == ours);
+    CHECK(file_lock::find_holder(at.path, "device-0000:01:00.0") == ours);
+    REQUIRE(::ftruncate(file, 0) == 0);
+    CHECK(at.try_lock("process 2 (attach)") == ours);
+    ::close(file);
+}
+
+TEST_CASE("a lock follows no link, and a look neither makes a file nor takes a lock") {
+    const lock_directory at;
+    std::string other;
+    std::filesystem::create_symlink(at.path + "/target", at.path + "/linked");
+    CHECK(file_lock::try_lock(at.path, "linked", "me", other).has_error());
+    CHECK(!std::filesystem::exists(at.path + "/target"));
+    CHECK(file_lock::find_holder(at.path, "other").empty());
+    CHECK(!std::filesystem::exists(at.path + "/other"));
+    const auto held = file_lock::try_lock(at.path, "name", "me", other);
+    REQUIRE(held.value().has_value());
+    CHECK(!file_lock::find_holder(at.path, "name").empty());
+    CHECK(!file_lock::try_lock(at.path, "name", "me", other).value().has_value());
+}
