@@ -52,15 +52,15 @@ awaitable<result<guest_facts>> survey_over_hmp(hmp_line_runner run, std::string 
         const auto output = co_await run(lines[i], deadline);
         // What QEMU refuses is missing in the facts; anything else means no answer at all.
         if (output.has_error() && !is_unknown(output)) co_return output.error();
-        asking.answer(i, output.has_value() ? *output : std::string());
+        if (output.has_value()) asking.answer(i, *output);
     }
     const auto bus_lines = asking.bus_lines();
     for (std::size_t i = 0; i < bus_lines.size(); ++i) {
         const auto output = co_await run(bus_lines[i], deadline);
         if (output.has_error() && !is_unknown(output)) co_return output.error();
         // A QEMU that does not know the line knows none of them.
-        if (output.has_error()) break;
-        asking.answer_bus(i, *output);
+        if (output.has_error() && i == 0) break;
+        if (output.has_value()) asking.answer_bus(i, *output);
     }
     co_return asking.facts();
 }

@@ -1,6 +1,7 @@
 #include "guest/guest_survey.hpp"
 
 #include "guest/device_sight.hpp"
+#include "guest/object_tree.hpp"
 #include "guest/pci_buses.hpp"
 #include "guest/port_rules.hpp"
 
@@ -10,8 +11,6 @@
 #include <charconv>
 #include <functional>
 #include <limits>
-#include <map>
-#include <set>
 #include <utility>
 
 namespace vmplug {
@@ -24,7 +23,7 @@ constexpr std::size_t buses_max = 512;
 
 constexpr const char* peripheral = "/machine/peripheral/";
 constexpr const char* anonymous = "/machine/peripheral-anon/";
-constexpr const char* unattached = "/machine/unattached/";
+constexpr const char* unattached = "/machine/unattached";
 
 std::string text_of(const json& object, const char* key) {
     const auto found = object.is_object() ? object.find(key) : object.end();
@@ -68,26 +67,6 @@ std::optional<unsigned> devfn_of(const json& addr) {
     const auto value = addr.get<std::int64_t>();
     if (value < 0 || value > 0xff) return std::nullopt;
     return static_cast<unsigned>(value);
-}
-
-/// The types in a reply of qom-list-types, each with its parent.
-std::map<std::string, std::string> type_parents(const json& reply) {
-    std::map<std::string, std::string> types;
-    if (!reply.is_array()) return types;
-    for (const auto& each : reply)
-        if (auto name = text_of(each, "name"); !name.empty())
-            types.emplace(std::move(name), text_of(each, "parent"));
-    return types;
-}
-
-/// Whether a bus type is PCI Express: itself, or by one of its parents.
-bool is_express(const std::map<std::string, std::string>& bus_types, std::string type) {
-    for (std::size_t depth = 0; depth < bridge_depth_max && type != "PCIE"; ++depth) {
-        const auto found = bus_types.find(type);
-        if (found == bus_types.end()) return false;
-        type = found->second;
-    }
-    return type == "PCIE";
 }
 
 std::string qom_list(const std::string& path) {
@@ -157,18 +136,15 @@ struct guest_survey::state {
         guest_query query;
         std::function<void(const json&)> take;
     };
-    using type_map = std::map<std::string, std::string>;
-
     guest_facts facts;
     json pci = json::array();
     std::vector<pending> batch;
-    type_map bus_types, host_bridge_types, bridge_types, x86_iommu_types, arm_iommu_types;
-    std::vector<pci_bus> bridges; ///< what offers buses; their paths are not known yet
     std::vector<pci_bus> buses;
+    bool buses_told = false;                     ///< this QEMU has shown its objects
     std::vector<std::string> sits_on;            ///< for each device the path of its bus
     std::vector<std::optional<unsigned>> devfns; ///< for each device
     std::vector<std::pair<std::string, std::string>> iommus; ///< QOM path, type
-    bool machine_has_iommu_property = false;
+    std::string machine_iommu; ///< "none", "smmuv3"; empty: has no such
     int round = 0;
     bool finished = false;
 
@@ -182,28 +158,22 @@ struct guest_survey::state {
     }
 
     void ask_machine();
-    void ask_types();
     void ask_models();
     void ask_devices();
-    void ask_bridges();
     void ask_iommus();
     void ask_buses();
-    void ask_reasons();
+    void ask_places();
     void take_machine(const json& reply);
-    void take_children(const json& reply, const std::string& parent);
+    void take_objects(const json& reply);
+    void take_object(const tree_object& object, const std::vector<tree_object>& all);
     void take_devices(const json& reply, const std::string& parent, bool named);
-    void take_bridge_or_iommu(const std::string& path, const std::string& type);
-    void take_buses(const pci_bus& bridge, const json& reply);
-    void find_bridges();
+    void find_root_buses();
     std::vector<bus_occupant> occupants() const;
     void add_built_in(const pci_bus& bus, std::vector<bus_occupant>& found) const;
     bool belongs_to(const json& root, const pci_bus& bus) const;
     void place_devices();
     void place_function(const json& function);
     void finish();
-
-    json machine_children = json::array();
-    json unattached_children = json::array();
 };
 
 void guest_survey::state::ask_machine() {
@@ -229,25 +199,9 @@ void guest_survey::state::ask_machine() {
         [this](const json& r) { take_devices(r, peripheral, true); });
     ask("qom-list", qom_list("/machine/peripheral-anon"),
         [this](const json& r) { take_devices(r, anonymous, false); });
-    ask("qom-list", qom_list("/machine"), [this](const json& r) {
-        if (r.is_array()) machine_children = r;
-    });
-    ask("qom-list", qom_list("/machine/unattached"), [this](const json& r) {
-        if (r.is_array()) unattached_children = r;
-    });
-}
-
-/// Which types are buses, bridges and IOMMUs is QEMU's to say.
-void guest_survey::state::ask_types() {
-    const auto ask_type = [this](const char* implemented, type_map& into) {
-        ask("qom-list-types", json{{"implements", implemented}}.dump(),
-            [&into](const json& r) { into = type_parents(r); });
-    };
-    ask_type("PCI", bus_types);
-    ask_type("pci-host-bridge", host_bridge_types);
-    ask_type("base-pci-bridge", bridge_types);
-    ask_type("x86-iommu", x86_iommu_types);
-    ask_type("arm-smmu", arm_iommu_types);
+    ask_text("/machine", "iommu", machine_iommu);
+    ask("human-monitor-command", R"({"command-line":"info qom-tree"})",
+        [this](const json& r) { take_objects(r); });
 }
 
 void guest_survey::state::ask_models() {
@@ -272,47 +226,33 @@ void guest_survey::state::take_devices(const json& reply, const std::string& par
     }
 }
 
-void guest_survey::state::take_bridge_or_iommu(const std::string& path, const std::string& type) {
-    if (x86_iommu_types.contains(type) || arm_iommu_types.contains(type) ||
-        type.starts_with("virtio-iommu"))
-        iommus.emplace_back(path, type);
-    const bool root = host_bridge_types.contains(type);
-    if ((!root && !bridge_types.contains(type)) || bridges.size() >= buses_max) return;
-    pci_bus bridge;
-    bridge.bridge_path = path;
-    bridge.bridge_type = type;
-    bridge.root = root;
-    bridges.push_back(std::move(bridge));
-}
-
-/// The machine's own are children of itself or have no parent of their own; pxb brings such a one
-/// along with each device that a user added.
-void guest_survey::state::take_children(const json& reply, const std::string& parent) {
-    for (const auto& entry : reply) {
-        const auto type = child_type(text_of(entry, "type"));
-        if (!type.empty()) take_bridge_or_iommu(parent + text_of(entry, "name"), type);
-        if (parent == "/machine/" && text_of(entry, "name") == "iommu")
-            machine_has_iommu_property = true;
-    }
-}
-
-void guest_survey::state::find_bridges() {
-    take_children(machine_children, "/machine/");
-    take_children(unattached_children, unattached);
-    for (const auto& device : facts.devices)
-        take_bridge_or_iommu(device.qom_path, device.type);
-}
-
-void guest_survey::state::take_buses(const pci_bus& bridge, const json& reply) {
-    if (!reply.is_array()) return;
-    for (const auto& entry : reply) {
-        const auto type = child_type(text_of(entry, "type"));
-        if (!bus_types.contains(type) || buses.size() >= buses_max) continue;
-        auto bus = bridge;
-        bus.path = bridge.bridge_path + "/" + text_of(entry, "name");
-        bus.express = is_express(bus_types, type);
+/// A bus is a child of the bridge or host bridge that offers it. What the machine and its users
+/// have of IOMMUs are devices of their own; those that a host bridge keeps inside do not count.
+void guest_survey::state::take_object(const tree_object& object,
+                                      const std::vector<tree_object>& all) {
+    if (const auto express = express_bus(object.type); express && buses.size() < buses_max) {
+        const auto bridge = std::ranges::find(all, object.parent, &tree_object::path);
+        if (bridge == all.end()) return;
+        pci_bus bus;
+        bus.path = object.path;
+        bus.bridge_path = bridge->path;
+        bus.bridge_type = bridge->type;
+        bus.express = *express;
         buses.push_back(std::move(bus));
     }
+    const bool is_device = object.parent + "/" == peripheral || object.parent + "/" == anonymous ||
+                           object.parent == unattached;
+    if (is_device && (object.type.find("iommu") != std::string::npos ||
+                      object.type.find("smmu") != std::string::npos))
+        iommus.emplace_back(object.path, object.type);
+}
+
+void guest_survey::state::take_objects(const json& reply) {
+    if (!reply.is_string()) return;
+    const auto objects = parse_object_tree(reply.get_ref<const std::string&>());
+    buses_told = !objects.empty();
+    for (const auto& each : objects)
+        take_object(each, objects);
 }
 
 void guest_survey::state::ask_devices() {
@@ -333,66 +273,65 @@ void guest_survey::state::ask_devices() {
     }
 }
 
-void guest_survey::state::ask_bridges() {
-    find_bridges();
-    for (auto& bridge : bridges) {
-        if (bridge.root && (!iommus.empty() || machine_has_iommu_property))
-            ask("qom-get", qom_get(bridge.bridge_path, "bypass-iommu"),
-                [&bridge](const json& r) { bridge.bypasses_iommu = r == json(true); });
-        // Those that a user added are asked with the devices.
-        if (!bridge.root && bridge.bridge_path.starts_with(unattached))
-            ask_text(bridge.bridge_path, "parent_bus", bridge.upstream);
-        // Last: its buses take over what is known of it by then.
-        ask("qom-list", qom_list(bridge.bridge_path),
-            [this, &bridge](const json& r) { take_buses(bridge, r); });
+/// What a root bus's bridge sits on, if on anything, is no PCI bus.
+void guest_survey::state::find_root_buses() {
+    for (auto& bus : buses) {
+        for (std::size_t i = 0; i < facts.devices.size(); ++i)
+            if (facts.devices[i].qom_path == bus.bridge_path) bus.upstream = sits_on[i];
+        bus.root = std::ranges::find(buses, bus.upstream, &pci_bus::path) == buses.end();
     }
 }
 
 /// A device that a host assigns needs to see each change of the IOMMU's tables.
 void guest_survey::state::ask_iommus() {
-    if (machine_has_iommu_property)
-        ask("qom-get", qom_get("/machine", "iommu"), [this](const json& r) {
-            const auto type = r.is_string() ? r.get<std::string>() : std::string();
-            if (type.empty() || type == "none") return;
-            facts.iommu = guest_iommu{type, "QEMU cannot tell VFIO what it maps"};
-        });
+    constexpr const char* untold = "QEMU cannot tell VFIO what it maps";
+    if (!machine_iommu.empty() && machine_iommu != "none")
+        facts.iommu = guest_iommu{machine_iommu, untold};
     for (const auto& [path, type] : iommus) {
-        const bool x86 = x86_iommu_types.contains(type);
-        guest_iommu found{type, ""};
-        if (x86) found.why_not = "it was started without caching-mode=on";
-        if (arm_iommu_types.contains(type)) found.why_not = "QEMU cannot tell VFIO what it maps";
-        facts.iommu = std::move(found);
-        if (!x86) continue;
-        // The name that AMD's has for the same.
-        for (const char* property : {"caching-mode", "dma-remap"})
-            ask("qom-get", qom_get(path, property), [this](const json& r) {
-                if (r == json(true)) facts.iommu->why_not.clear();
-                // Where there is such a switch, and it is off, QEMU looks no further.
-                facts.iommu->everywhere = r == json(false);
+        const bool tells = type.starts_with("virtio-iommu");
+        facts.iommu = guest_iommu{type, tells ? "" : untold};
+        if (tells) continue;
+        // What Intel's, AMD's and Arm's have for it. Where there is such a switch, and it is off,
+        // QEMU looks no further.
+        for (const std::string property : {"caching-mode", "dma-remap", "accel"})
+            ask("qom-get", qom_get(path, property.c_str()), [this, property](const json& r) {
+                if (!r.is_boolean()) return;
+                facts.iommu->everywhere = property != "accel" && r == json(false);
+                facts.iommu->why_not =
+                    r == json(true) ? "" : "it was started without " + property + "=on";
             });
     }
 }
 
 void guest_survey::state::ask_buses() {
     for (auto& bus : buses) {
-        for (std::size_t i = 0; i < facts.devices.size(); ++i)
-            if (facts.devices[i].qom_path == bus.bridge_path) bus.upstream = sits_on[i];
+        // Those that a user added are asked with the devices.
+        if (std::ranges::find(facts.devices, bus.bridge_path, &guest_device::qom_path) ==
+            facts.devices.end())
+            ask_text(bus.bridge_path, "parent_bus", bus.upstream);
+        if (facts.iommu)
+            ask("qom-get", qom_get(bus.bridge_path, "bypass-iommu"),
+                [&bus](const json& r) { bus.bypasses_iommu = r == json(true); });
         ask("qom-get", qom_get(bus.path, "hotplug-handler"), [&bus](const json& r) {
             if (r.is_string()) bus.handler = r.get<std::string>();
         });
-    }
-    for (std::size_t i = 0; i < facts.devices.size(); ++i) {
-        const auto bus = std::ranges::find(buses, sits_on[i], &pci_bus::path);
-        if (bus == buses.end() || bus->express) continue;
-        ask("qom-get", qom_get(facts.devices[i].qom_path, "addr"),
-            [this, i](const json& r) { devfns[i] = devfn_of(r); });
+        ask("qom-get", qom_get(bus.path, pci_bus::selector_property),
+            [&bus](const json& r) { bus.has_selector = r.is_number_integer(); });
     }
 }
 
-/// What a person can do something about.
-void guest_survey::state::ask_reasons() {
+/// Where on a bus of several slots its devices are, and why a port takes no hot-add, if a person
+/// can do something about that.
+void guest_survey::state::ask_places() {
+    find_root_buses();
+    for (std::size_t i = 0; i < facts.devices.size(); ++i) {
+        const auto bus = std::ranges::find(buses, sits_on[i], &pci_bus::path);
+        if (bus == buses.end() || bus->is_port()) continue;
+        ask("qom-get", qom_get(facts.devices[i].qom_path, "addr"),
+            [this, i](const json& r) { devfns[i] = devfn_of(r); });
+    }
     for (auto& bus : buses)
-        if (bus.is_port() && bus.handler && bus.handler->empty())
+        if (bus.is_port() && bus.handler && !is_served(buses, bus))
             ask("qom-get", qom_get(bus.bridge_path, "hotplug"),
                 [&bus](const json& r) { bus.switched_off = r == json(false); });
 }
@@ -464,7 +403,7 @@ void guest_survey::state::finish() {
     const bool told =
         std::ranges::any_of(buses, [](const pci_bus& bus) { return bus.handler.has_value(); });
     // A machine without PCI has nothing to tell.
-    const bool nothing = buses.empty() && pci.empty() && !bus_types.empty();
+    const bool nothing = buses.empty() && pci.empty() && buses_told;
     if (told || nothing)
         facts.ports = make_ports(buses, occupants(), facts.machine_type);
     else
@@ -481,19 +420,17 @@ guest_survey::~guest_survey() = default;
 std::vector<guest_query> guest_survey::next() {
     auto& s = *state_;
     // A round may have nothing to ask although a later one has.
-    for (s.batch.clear(); s.batch.empty() && s.round < 4; ++s.round) {
+    for (s.batch.clear(); s.batch.empty() && s.round < 3; ++s.round) {
         if (s.round == 0) {
             s.ask_machine();
-            s.ask_types();
             s.ask_models();
         }
         if (s.round == 1) {
             s.ask_devices();
-            s.ask_bridges();
             s.ask_iommus();
+            s.ask_buses();
         }
-        if (s.round == 2) s.ask_buses();
-        if (s.round == 3) s.ask_reasons();
+        if (s.round == 2) s.ask_places();
     }
     if (s.batch.empty() && !s.finished) s.finish();
     std::vector<guest_query> queries;

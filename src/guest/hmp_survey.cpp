@@ -13,17 +13,7 @@
 namespace vmplug {
 namespace {
 
-enum question : std::size_t {
-    name,
-    status,
-    migration,
-    memory,
-    tree,
-    pci,
-    models,
-    vfio_pci,
-    pci_assign
-};
+enum question : std::size_t { name, status, migration, memory, tree, pci, vfio_pci, pci_assign };
 
 /// Calls `visit` for each line, without its ending.
 template <class Visit>
@@ -63,12 +53,6 @@ std::string migration_under_way(std::string_view text) {
     const bool over = state.empty() || state == "none" || state == "completed" ||
                       state.starts_with("failed") || state == "cancelled";
     return over ? std::string() : std::string(state);
-}
-
-/// Whether `device_add ?` names the model, as its name or as an alias.
-bool names_model(std::string_view help, const std::string& model) {
-    return help.find("name \"" + model + "\"") != help.npos ||
-           help.find("alias \"" + model + "\"") != help.npos;
 }
 
 /// "  host=<str>  - ..." today, "pci-assign.host=pci-hostaddr" until QEMU 2.x.
@@ -199,29 +183,27 @@ void hmp_survey::take_told(guest_facts& facts) const {
 
 std::vector<std::string> hmp_survey::bus_lines() const {
     std::vector<std::string> lines;
-    for (const auto& bus : buses_)
-        lines.push_back("qom-get " + bus.path + " hotplug-handler");
+    for (const auto* property : {"hotplug-handler", pci_bus::selector_property})
+        for (const auto& bus : buses_)
+            lines.push_back("qom-get " + bus.path + " " + property);
     return lines;
 }
 
-/// The answer is JSON text: a path, or an empty one.
+/// The answers are JSON text: the paths of the handlers, empty ones too; then the selectors.
 void hmp_survey::answer_bus(std::size_t number, std::string_view output) {
     const auto text = output.substr(0, output.find_last_not_of("\r\n ") + 1);
-    if (number >= buses_.size() || text.size() < 2 || text.front() != '"' || text.back() != '"')
-        return;
-    buses_[number].handler = text.substr(1, text.size() - 2);
+    if (number < buses_.size()) {
+        if (text.size() >= 2 && text.front() == '"' && text.back() == '"')
+            buses_[number].handler = text.substr(1, text.size() - 2);
+    } else if (number < 2 * buses_.size()) {
+        buses_[number - buses_.size()].has_selector = true;
+    }
 }
 
 std::span<const char* const> hmp_survey_lines() {
-    static constexpr std::array lines{"info name",
-                                      "info status",
-                                      "info migrate",
-                                      "info memory_size_summary",
-                                      "info qtree",
-                                      "info pci",
-                                      "device_add ?",
-                                      "device_add vfio-pci,?",
-                                      "device_add pci-assign,?"};
+    static constexpr std::array lines{
+        "info name",  "info status", "info migrate",          "info memory_size_summary",
+        "info qtree", "info pci",    "device_add vfio-pci,?", "device_add pci-assign,?"};
     return lines;
 }
 
@@ -247,31 +229,25 @@ void hmp_survey::answer(std::size_t number, std::string_view output) {
     case pci:
         if (facts_.machine_type.empty() && facts_.devices.empty()) take_tree(parse_pci_list(text));
         return;
-    case models:
-        knows_models_ = text.find("name \"") != text.npos;
-        if (names_model(text, "vfio-pci")) facts_.vfio_pci = device_model{"vfio-pci", {}};
-        if (names_model(text, "pci-assign") || names_model(text, "kvm-pci-assign"))
-            facts_.pci_assign = device_model{"pci-assign", {}};
-        return;
     case vfio_pci:
-        if (facts_.vfio_pci) facts_.vfio_pci = parse_properties("vfio-pci", text);
+        if (auto model = parse_properties("vfio-pci", text); !model.properties.empty())
+            facts_.vfio_pci = std::move(model);
         return;
     case pci_assign:
-        if (facts_.pci_assign) facts_.pci_assign = parse_properties("pci-assign", text);
+        // The first QEMUs print the help of a model to their own stderr.
+        if (auto model = parse_properties("pci-assign", text);
+            !model.properties.empty() || text.empty())
+            facts_.pci_assign = std::move(model);
         return;
     default:
         return;
     }
 }
 
-/// The first QEMUs print the list of models to their own stderr. They are older than VFIO, so
-/// pci-assign is what they may have; device_add finds out.
 guest_facts hmp_survey::facts() const {
     auto facts = facts_;
     if (std::ranges::any_of(buses_, [](const pci_bus& bus) { return bus.handler.has_value(); }))
         take_told(facts);
-    if (!knows_models_ && !facts.vfio_pci && !facts.pci_assign)
-        facts.pci_assign = device_model{"pci-assign", {}};
     return facts;
 }
 

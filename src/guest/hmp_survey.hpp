@@ -24,14 +24,15 @@ class hmp_survey {
 public:
     explicit hmp_survey(std::string version) { facts_.version = std::move(version); }
 
-    /// `output` is that of the line of the same number; empty when it failed.
+    /// `output` is that of the line of the same number. What QEMU refused is not told.
     void answer(std::size_t number, std::string_view output);
 
-    /// What is to be asked after those: who handles a hot-add of each bus. QEMUs before 5.2 have no
-    /// such line: after one that failed the rest need not be asked.
+    /// What is to be asked after those: who handles a hot-add of each bus, and what ACPI's
+    /// controller serves. QEMUs before 5.2 have no such line: after a first one that failed the
+    /// rest need not be asked.
     std::vector<std::string> bus_lines() const;
 
-    /// `output` of the bus line of that number.
+    /// `output` of the bus line of that number. What QEMU refused is not told.
     void answer_bus(std::size_t number, std::string_view output);
 
     guest_facts facts() const;
@@ -44,7 +45,6 @@ private:
     guest_facts facts_;
     std::vector<pci_bus> buses_; ///< those whose QOM path follows from their names
     std::vector<bus_occupant> occupants_;
-    bool knows_models_ = false;
 };
 
 } // namespace vmplug

@@ -1,6 +1,7 @@
 #include "guest/pci_buses.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <cstdio>
@@ -82,10 +83,10 @@ void choose_slot(const pci_bus& bus, const std::vector<bus_occupant>& occupants,
         port.slot = format_slot(fits);
 }
 
-std::string why_not(const pci_bus& bus, bool named) {
+std::string why_not(const std::vector<pci_bus>& buses, const pci_bus& bus, bool named) {
     if (!named) return "another bus is called " + bus.name() + " too: device_add cannot name it";
     if (!bus.handler) return "this QEMU cannot tell whether the bus takes a hot-add";
-    if (!bus.handler->empty()) return {};
+    if (is_served(buses, bus)) return {};
     if (bus.switched_off) return "it was started with hotplug=off";
     if (bus.root) return "the root bus of this machine takes no hot-add";
     return "QEMU has no hot-plug controller for this bus";
@@ -97,7 +98,7 @@ guest_port port_of(const pci_bus& bus, const std::vector<pci_bus>& buses,
     guest_port port;
     port.bus = named ? bus.name() : bus.bridge_path;
     port.type = bus.bridge_type;
-    port.why_not = why_not(bus, named);
+    port.why_not = why_not(buses, bus, named);
     port.takes_hot_add = port.why_not.empty();
     port.single_slot = bus.is_port();
     port.bypasses_iommu = bypasses_iommu(buses, bus);
@@ -108,6 +109,24 @@ guest_port port_of(const pci_bus& bus, const std::vector<pci_bus>& buses,
 }
 
 } // namespace
+
+std::optional<bool> express_bus(std::string_view type) {
+    static constexpr std::array<std::string_view, 3> conventional{"PCI", "pxb-bus", "pxb-pci-bus"};
+    static constexpr std::array<std::string_view, 8> express{
+        "PCIE",          "CXL",           "pxb-pcie-bus",  "pxb-cxl-bus",
+        "pnv-phb3-root", "pnv-phb4-root", "pnv-phb5-root", "designware-pcie-root-BUS"};
+    if (std::ranges::find(conventional, type) != conventional.end()) return false;
+    if (std::ranges::find(express, type) != express.end()) return true;
+    return std::nullopt;
+}
+
+bool is_served(const std::vector<pci_bus>& buses, const pci_bus& bus) {
+    if (!bus.handler || bus.handler->empty()) return false;
+    if (bus.handler == bus.bridge_path || bus.has_selector) return true;
+    return std::ranges::any_of(buses, [&](const pci_bus& other) {
+        return other.root && other.bridge_path == *bus.handler;
+    });
+}
 
 std::vector<guest_port> make_ports(const std::vector<pci_bus>& buses,
                                    const std::vector<bus_occupant>& occupants,

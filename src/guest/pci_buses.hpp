@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace vmplug {
@@ -21,6 +22,12 @@ struct pci_bus {
     /// QEMU's own word: the path of what handles a hot-add here, empty: nothing does. Nothing: this
     /// QEMU is too old to be asked.
     std::optional<std::string> handler;
+    bool has_selector = false; ///< ACPI's controller has given it a number
+
+    /// What such a controller's buses have.
+    ///
+    /// Source: acpi_set_bsel and acpi_pcihp_is_hotpluggable_bus in hw/acpi/pcihp.c of QEMU.
+    static constexpr const char* selector_property = "acpi-pcihp-bsel";
 
     /// `bus=` of device_add, if no other bus is called so.
     std::string name() const { return path.substr(path.rfind('/') + 1); }
@@ -31,6 +38,21 @@ struct pci_bus {
     /// The hot-plug controller of the bridge itself (SHPC), which has no slot 0.
     bool has_own_controller() const { return !express && !root && handler == bridge_path; }
 };
+
+/// What bus an object of this type is: a PCI bus, of which `express` says whether it is PCI
+/// Express, or another (nothing).
+///
+/// Which types are PCI buses QEMU could say (qom-list-types), but it loads all its modules for
+/// that, and one whose package was replaced under it may end there. A type that is not known is not
+/// offered.
+///
+/// Source: the children of TYPE_PCI_BUS in hw/pci, hw/cxl, hw/pci-bridge and hw/pci-host of QEMU.
+std::optional<bool> express_bus(std::string_view type);
+
+/// Whether QEMU takes a hot-add on the bus. QEMU 10 names ACPI's controller as the handler of buses
+/// too that it then refuses to serve: q35's root bus, and i440fx's without acpi-root-pci-hotplug. A
+/// bridge and a host bridge serve what they are named for.
+bool is_served(const std::vector<pci_bus>& buses, const pci_bus& bus);
 
 /// Something that sits on a bus.
 struct bus_occupant {

@@ -109,10 +109,22 @@ awaitable<const device_model*> guest_connection::model(std::string type) {
     co_return &models_[type];
 }
 
+/// All that QEMU knows would be `qom-list-types`, for which it loads its modules: one whose package
+/// was replaced meanwhile may end there.
 awaitable<const std::vector<std::string>*> guest_connection::models() {
     if (model_names_.empty()) {
-        std::string all = R"({"implements":"device","abstract":false})";
-        model_names_ = names_in(co_await ask("qom-list-types", std::move(all)));
+        model_names_.push_back("vfio-pci");
+        for (const char* place : {"peripheral", "peripheral-anon"}) {
+            auto path = R"({"path":"/machine/)" + std::string(place) + R"("})";
+            const auto listed = co_await ask("qom-list", std::move(path));
+            for (const auto& each : listed.is_array() ? listed : json::array())
+                if (const auto type = text_of(each, "type");
+                    type.starts_with("child<") && type.ends_with('>'))
+                    model_names_.push_back(type.substr(6, type.size() - 7));
+        }
+        std::ranges::sort(model_names_);
+        const auto twice = std::ranges::unique(model_names_);
+        model_names_.erase(twice.begin(), twice.end());
     }
     co_return &model_names_;
 }

@@ -42,7 +42,7 @@ public:
     /// A device model's properties; nullptr when QEMU does not tell.
     boost::asio::awaitable<const device_model*> model(std::string type);
 
-    /// The names of all device models.
+    /// The models of which the guest has a device, and vfio-pci.
     boost::asio::awaitable<const std::vector<std::string>*> models();
 
     /// Commands of the human monitor ("device_add"), or of one of them that has several ("info"),

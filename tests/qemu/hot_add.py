@@ -168,6 +168,26 @@ def bridges_that_were_added_live_are_seen():
         expect(qemu.port("late.0")["free"], qemu.ports())
 
 
+def modules(qemu):
+    """The modules of its own that a QEMU has loaded."""
+    with open(f"/proc/{qemu.process.pid}/maps") as maps:
+        return sorted({line.split()[-1] for line in maps if "/qemu/" in line and line.rstrip().endswith(".so")})
+
+
+def no_look_makes_qemu_load_its_modules():
+    """After an upgrade under running guests they are those of another build, which end some QEMUs."""
+    with Qemu(PC, "-machine", "q35", *ROOT_PORT) as qemu:
+        before = modules(qemu)
+        for address in ("qmp:" + qemu.socket, f"hmp:{qemu.socket}.hmp"):
+            for command in ("ports", "cmdline"):
+                vmplug(command, address)
+        vmplug("check", "qmp:" + qemu.socket, "00:00.0")
+        expect(modules(qemu) == before, f"{before} {modules(qemu)}")
+        with Qmp(qemu.socket) as qmp:
+            qmp.call("qom-list-types", implements="device")
+        expect(modules(qemu) != before, "it has no modules: this test shows nothing")
+
+
 def two_buses_of_one_name_are_told_apart():
     """A port may be called as the root bus is."""
     with Qemu(PC, "-machine", "q35", "-device", "pcie-root-port,id=pcie.0,chassis=1", *ROOT_PORT) as qemu:
@@ -184,5 +204,6 @@ if __name__ == "__main__":
         a_full_bus_is_not_free,
         a_human_monitor_tells_the_same,
         bridges_that_were_added_live_are_seen,
+        no_look_makes_qemu_load_its_modules,
         two_buses_of_one_name_are_told_apart,
     ])

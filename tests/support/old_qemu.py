@@ -105,7 +105,7 @@ class OldQemu:
         if found := re.fullmatch(r"device_add ([^,?]+),(.*)", line):
             pairs = [each.split("=", 1) for each in found[2].split(",")]
             if any(len(each) != 2 for each in pairs):
-                return ""
+                return "" if found[1] == self.dialect["type"] else f"Device \"{found[1]}\" not found.\n"
             failure = self.add(dict(pairs))
             return failure["text"] + "\n" if failure else ""
         if found := re.fullmatch(r"device_del (.*)", line):
