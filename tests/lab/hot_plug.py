@@ -38,7 +38,7 @@ def a_driver_override_of_its_own_comes_back_too():
 
 
 def refusals_touch_nothing():
-    refused("device_not_found", "attach", "web", "0a:00.0")
+    refused("device_not_found", "attach", "web", "7a:00.0")
     refused("invalid_argument", "attach", "web", "01:20.0")
     refused("device_is_bridge", "attach", "web", BRIDGE)
     refused("device_critical", "attach", "web", HOST_NIC, device=None)

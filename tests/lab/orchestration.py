@@ -80,7 +80,7 @@ def attach_once_twice_is_one_attach():
 def attach_once_tells_refusals_and_rollbacks_by_its_exit_code():
     before = home(FIRST)
     for code, command in ((2, ["key"]), (2, ["", "web", FIRST]), (2, ["key", "web", FIRST, "--nothing"]),
-                          (3, ["key", "web", "0a:00.0"]), (3, ["key", "nosuch", FIRST]),
+                          (3, ["key", "web", "7a:00.0"]), (3, ["key", "nosuch", FIRST]),
                           (3, ["key", "web", HOST_NIC]), (3, ["key", "web", "a b;$(reboot)"])):
         begin = time.monotonic()
         result = ends(code, ATTACH_ONCE, *command)
@@ -172,7 +172,7 @@ def ensure_nic_twice_changes_nothing_and_says_so():
 
 def ensure_nic_refuses_with_the_codes_that_it_promises():
     for code, command in ((2, []), (2, ["present", "web", FIRST]), (2, ["absent", "web"]), (2, ["here", "web", "x"]),
-                          (2, ["present", "web", "eth0", "nic0"]), (3, ["present", "web", "0a:00.0", "nic0"]),
+                          (2, ["present", "web", "eth0", "nic0"]), (3, ["present", "web", "7a:00.0", "nic0"]),
                           (3, ["present", "nosuch", FIRST, "nic0"]), (3, ["absent", "web", "rp0"]),
                           (3, ["present", "web", FIRST, "a b"])):
         result = ends(code, ENSURE_NIC, *command)
