@@ -16,23 +16,6 @@ std::string block_path(const std::string& name) {
     return "/sys/class/block/" + name;
 }
 
-/// The disk, its partitions, and whatever stands on them (LVM, RAID, dm-crypt).
-void collect_stack(const file_tree& files, const std::string& name, int depth,
-                   std::set<std::string>& found) {
-    if (depth == 0 || !found.insert(name).second) return;
-    for (const auto& holder : files.list(block_path(name) + "/holders"))
-        collect_stack(files, holder, depth - 1, found);
-    for (const auto& part : files.list(block_path(name)))
-        if (files.exists(block_path(name) + "/" + part + "/partition"))
-            collect_stack(files, part, depth - 1, found);
-}
-
-std::set<std::string> stack_of(const file_tree& files, const std::string& disk) {
-    std::set<std::string> stack;
-    collect_stack(files, disk, stack_depth_max, stack);
-    return stack;
-}
-
 std::string number_of(const file_tree& files, const std::string& name) {
     return files.read_line(block_path(name) + "/dev");
 }
@@ -71,7 +54,8 @@ std::string node_of(const file_tree& files, const std::string& name) {
 } // namespace
 
 disk_uses::disk_uses(const file_tree& files, const function_paths& paths)
-    : files_(files), mounts_(read_mounts(files, "/proc/self/mountinfo")) {
+    : files_(files), names_(files.list("/sys/class/block")),
+      mounts_(read_mounts(files, "/proc/self/mountinfo")) {
     if (mounts_.has_value())
         for (const auto& mount : *mounts_)
             mounted_.emplace(number_of_mount(files, mount), mount.point);
@@ -90,6 +74,23 @@ disk_uses::disk_uses(const file_tree& files, const function_paths& paths)
         const auto users = files.read_number(directory + name + "/driver/module/refcnt");
         shares_.emplace(*owner, share{tag.substr(0, tag.find('\0')), users != 0U});
     }
+}
+
+/// The disk, its partitions, and whatever stands on them (LVM, RAID, dm-crypt). A partition is
+/// below its disk under the name that it has among all block devices.
+void disk_uses::collect_stack(const std::string& name, int depth,
+                              std::set<std::string>& found) const {
+    if (depth == 0 || !found.insert(name).second) return;
+    for (const auto& holder : files_.list(block_path(name) + "/holders"))
+        collect_stack(holder, depth - 1, found);
+    for (const auto& part : files_.list(block_path(name)))
+        if (std::ranges::binary_search(names_, part)) collect_stack(part, depth - 1, found);
+}
+
+std::set<std::string> disk_uses::stack_of(const std::string& disk) const {
+    std::set<std::string> stack;
+    collect_stack(disk, stack_depth_max, stack);
+    return stack;
 }
 
 std::vector<device_use> disk_uses::uses_of(const pci_function& function) const {
@@ -122,7 +123,7 @@ std::vector<device_use> disk_uses::uses_of_disk(const std::string& disk) const {
     std::vector<device_use> found;
     // A path to the head of a multipath disk has no number and no node: the head is asked.
     if (number_of(files_, disk).empty()) return found;
-    const auto stack = stack_of(files_, disk);
+    const auto stack = stack_of(disk);
     for (const auto& name : stack)
         add_known_uses(name, found);
     if (!found.empty()) return found;
@@ -153,7 +154,7 @@ void disk_uses::ask_kernel(const std::string& disk, std::vector<device_use>& fou
     case disk_claim::taken:
         break;
     }
-    const auto place = find_elsewhere(stack_of(files_, disk));
+    const auto place = find_elsewhere(stack_of(disk));
     found.push_back(
         {kind::needed, place ? *place
                              : disk + " is in use: the kernel refuses it to others (a file system, "

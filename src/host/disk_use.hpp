@@ -34,7 +34,11 @@ private:
     void ask_kernel(const std::string& disk, std::vector<device_use>& found) const;
     std::optional<std::string> find_elsewhere(const std::set<std::string>& stack) const;
 
+    void collect_stack(const std::string& name, int depth, std::set<std::string>& found) const;
+    std::set<std::string> stack_of(const std::string& disk) const;
+
     const file_tree& files_;
+    std::vector<std::string> names_; ///< of all block devices, sorted
     result<std::vector<mount_entry>> mounts_;
     std::map<std::string, std::string> mounted_; ///< number of a device -> mount point
     std::set<std::string> swapped_;              ///< numbers

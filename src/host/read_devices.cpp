@@ -112,7 +112,6 @@ pci_function read_function(const file_tree& files, const std::string& name,
     function.driver = files.read_link_name(path + "/driver").value_or("");
     read_group(files, path, function);
     read_virtual_functions(files, path, function);
-    function.is_bridge_type = reads_as_bridge(files, path, function.class_code);
     function.console_display = function.is_display() && files.read_line(path + "/boot_vga") == "1";
     if (real) {
         function.upstream = addresses_in(*real);
@@ -132,6 +131,16 @@ void place_virtual_functions(std::vector<pci_function>& functions) {
         for (const auto& address : function.virtual_functions)
             if (auto* virtual_function = find(functions, address))
                 virtual_function->physical_function = function.address;
+}
+
+/// A virtual function has a header of type 0 by specification.
+void read_header_types(const file_tree& files, std::vector<pci_function>& functions) {
+    for (auto& function : functions) {
+        if (function.physical_function) continue;
+        const auto name = devices_path + format_address(function.address);
+        const auto path = follow_sysfs_link(files, name).value_or(name);
+        function.is_bridge_type = reads_as_bridge(files, path, function.class_code);
+    }
 }
 
 /// The kernel has driver_override for all functions, or is older than 3.16 and has it for none.
@@ -193,6 +202,7 @@ std::vector<pci_function> read_functions(const file_tree& files) {
     std::ranges::sort(functions, {}, &pci_function::address);
     read_override_ability(files, functions);
     place_virtual_functions(functions);
+    read_header_types(files, functions);
     const auto paths = paths_of(functions);
     place_disks(files, paths, functions);
     place_netdevs(files, paths, functions);

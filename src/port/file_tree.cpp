@@ -203,16 +203,17 @@ std::optional<device_number> parse_node(const std::string& line) {
 } // namespace
 
 /// The first line of the file that stands for a node in another tree, also through a link.
-std::optional<std::string> file_tree::invented_node(const std::string& path) const {
+std::optional<std::string>
+file_tree::invented_node(const std::string& path, const std::optional<std::string>& target) const {
     if (root_.empty()) return std::nullopt;
-    const auto target = read_link(path);
     if (!target) return read_line(path);
     return target->starts_with('/') ? read_line(*target) : std::string();
 }
 
 file_kind file_tree::inspect(const std::string& path) const {
-    if (const auto line = invented_node(path))
-        return {parse_node(*line), read_link(path).value_or("").starts_with("/sys/")};
+    const auto target = root_.empty() ? std::nullopt : read_link(path);
+    if (const auto line = invented_node(path, target))
+        return {parse_node(*line), target.value_or("").starts_with("/sys/")};
     const auto number = [](const struct statx& found) {
         return std::uint64_t{found.stx_dev_major} << 32 | found.stx_dev_minor;
     };
@@ -232,7 +233,7 @@ file_kind file_tree::inspect(const std::string& path) const {
 
 disk_claim file_tree::try_claim(const std::string& node, device_number expected,
                                 std::string& reason) const {
-    if (const auto line = invented_node(node)) {
+    if (const auto line = invented_node(node, root_.empty() ? std::nullopt : read_link(node))) {
         if (line->ends_with("free")) return disk_claim::free;
         return line->ends_with("taken") ? disk_claim::taken : disk_claim::closed;
     }

@@ -112,7 +112,8 @@ public:
                          std::string& reason) const;
 
 private:
-    std::optional<std::string> invented_node(const std::string& path) const;
+    std::optional<std::string> invented_node(const std::string& path,
+                                             const std::optional<std::string>& target) const;
 
     std::string root_;
     mutable std::optional<std::uint64_t> sysfs_; ///< the number of its file system
