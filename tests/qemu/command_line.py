@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -373,10 +374,12 @@ def what_a_user_may_not_is_said_with_its_reason():
     directory = work.name + "/of-root"
     vmplug("recover", "--state-dir", directory)
     os.chmod(work.name, 0o755)
+    # Where every user comes to: the build may be below somebody's home.
+    program = shutil.copy(VMPLUG, work.name)
     with Qemu("clotho") as qemu:
         for path, verb in ((directory, ["list", "--state-dir", directory]), (directory, ["recover", "--state-dir", directory]),
                            ("clotho", ["ports", "clotho"]), (qemu.socket(), ["qmp", qemu.socket(), "query-status"])):
-            result = vmplug(*verb, user=65534, group=65534, extra_groups=[])
+            result = vmplug(*verb, executable=program, user=65534, group=65534, extra_groups=[])
             expect(result.code == 3 and path in result.error["where"], result)
             expect("ermission denied" in result.error["text"] and "root" in result.error["remedy"], result)
 
