@@ -6,6 +6,7 @@
 #include "command/qmp_arguments.hpp"
 #include "command/qmp_call.hpp"
 #include "command/qmp_typing.hpp"
+#include "command/side_by_side.hpp"
 #include "command/terminal_text.hpp"
 #include "command/trees.hpp"
 #include "qmp/message.hpp"
@@ -28,6 +29,8 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 
 constexpr milliseconds call_deadline{30'000};
+/// Of what a list of guests shows of one.
+constexpr milliseconds look_deadline{2'000};
 /// How often a wait looks whether it was asked to stop.
 constexpr milliseconds stop_interval{100};
 constexpr milliseconds reconnect_interval{200};
@@ -35,7 +38,7 @@ constexpr milliseconds reconnect_interval{200};
 /// The first line that a human monitor prints, nothing when it fails.
 boost::asio::awaitable<json> ask_line(command_context& context, std::string pid, std::string line) {
     const auto output =
-        co_await context.control.run_hmp(std::move(pid), std::move(line), call_deadline);
+        co_await context.control.run_hmp(std::move(pid), std::move(line), look_deadline);
     if (output.has_error()) co_return json();
     co_return output->substr(0, output->find_first_of("\r\n"));
 }
@@ -68,8 +71,11 @@ boost::asio::awaitable<void> ask_state(command_context& context, qemu_process pr
         co_return;
     }
     guest["version"] = (*connected)->version();
-    const auto status = co_await (*connected)->call("query-status", "", call_deadline);
-    if (status.has_value()) guest["state"] = text_at(*status, "status");
+    const auto status = co_await (*connected)->call("query-status", "", look_deadline);
+    if (status.has_error())
+        guest["error"] = to_json(status.error());
+    else
+        guest["state"] = text_at(*status, "status");
 }
 
 std::string event_line(const monitor_event& event) {
@@ -88,11 +94,15 @@ command_task run_vms(command_context& context, const invocation&) {
     auto result = succeeded({{"guests", json::array()}});
     const auto qemus = context.control.read_qemus(true);
     if (qemus.has_error()) co_return failed(qemus.error());
-    for (const auto& process : *qemus) {
-        auto guest = to_json(process);
-        co_await ask_state(context, process, guest);
-        result.value["guests"].push_back(std::move(guest));
-    }
+    std::vector<json> guests;
+    for (const auto& process : *qemus)
+        guests.push_back(to_json(process));
+    // At once: one that does not answer keeps nobody else waiting, and not for long.
+    std::vector<boost::asio::awaitable<void>> asking;
+    for (std::size_t i = 0; i < guests.size(); ++i)
+        asking.push_back(ask_state(context, (*qemus)[i], guests[i]));
+    co_await side_by_side(std::move(asking));
+    result.value["guests"] = std::move(guests);
     co_return result;
 }
 
@@ -112,6 +122,7 @@ std::string render_vms(const json& value, const text_style& style) {
         }
         auto state = text_at(guest, "state");
         if (!text_at(guest, "waits_for").empty()) state = "waits for its manager";
+        if (guest.contains("error")) state = "does not answer";
         table.add({text_at(guest, "name"),
                    text_at(guest, "pid"),
                    text_at(guest, "user"),

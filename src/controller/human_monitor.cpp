@@ -62,6 +62,7 @@ awaitable<result<guest_facts>> survey_over_hmp(hmp_line_runner run, std::string 
         if (output.has_error() && i == 0) break;
         if (output.has_value()) asking.answer_bus(i, *output);
     }
+    if (asking.failure()) co_return *asking.failure();
     co_return asking.facts();
 }
 

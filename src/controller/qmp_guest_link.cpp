@@ -51,18 +51,25 @@ awaitable<result<guest_facts>> qmp_guest_link::survey(duration deadline) {
 
 awaitable<result<guest_facts>> qmp_guest_link::ask(duration deadline) {
     guest_survey asking(monitor_->version());
+    // One for all questions: a guest that answers each a little before its end is not waited for.
+    const auto end = steady_clock::now() + deadline;
+    const auto left = [end] {
+        const auto time = std::chrono::duration_cast<milliseconds>(end - steady_clock::now());
+        return std::max(time, milliseconds(0));
+    };
     for (auto batch = asking.next(); !batch.empty(); batch = asking.next()) {
         std::vector<pending_call> calls;
         for (auto& each : batch)
             calls.push_back(monitor_->start(std::move(each.command), std::move(each.arguments)));
         for (std::size_t i = 0; i < calls.size(); ++i) {
-            const auto reply = co_await calls[i].wait(deadline);
+            const auto reply = co_await calls[i].wait(left());
             // What QEMU refuses is missing in the facts; anything else means no answer at all.
             if (reply.has_error() && reply.error().code != error_code::command_failed)
                 co_return reply.error();
             asking.answer(i, reply.has_value() ? &*reply : nullptr);
         }
     }
+    if (asking.failure()) co_return *asking.failure();
     co_return asking.facts();
 }
 

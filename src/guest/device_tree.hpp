@@ -21,7 +21,7 @@ struct tree_device {
 /// Shape: in the order of the text, at most `devices_max`. Lines of another form are skipped: the
 /// text is untrusted.
 struct device_tree {
-    static constexpr std::size_t devices_max = 512;
+    static constexpr std::size_t devices_max = 4096;
 
     std::vector<tree_device> devices;
 

@@ -11,6 +11,8 @@
 #include <charconv>
 #include <functional>
 #include <limits>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 namespace vmplug {
@@ -19,7 +21,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t bridge_depth_max = 32;
-constexpr std::size_t buses_max = 512;
+constexpr std::size_t buses_max = 4096;
 
 constexpr const char* peripheral = "/machine/peripheral/";
 constexpr const char* anonymous = "/machine/peripheral-anon/";
@@ -136,8 +138,11 @@ struct guest_survey::state {
         guest_query query;
         std::function<void(const json&)> take;
     };
+    using type_map = std::unordered_map<std::string_view, std::string>; ///< by path
+
     guest_facts facts;
-    json pci = json::array();
+    std::optional<error> failure;
+    json pci; ///< an array, if QEMU shows it
     std::vector<pending> batch;
     std::vector<pci_bus> buses;
     bool buses_told = false;                     ///< this QEMU has shown its objects
@@ -165,7 +170,8 @@ struct guest_survey::state {
     void ask_places();
     void take_machine(const json& reply);
     void take_objects(const json& reply);
-    void take_object(const tree_object& object, const std::vector<tree_object>& all);
+    void take_object(const tree_object& object, const type_map& types);
+    void exceed(const char* what, std::size_t most);
     void take_devices(const json& reply, const std::string& parent, bool named);
     void find_root_buses();
     std::vector<bus_occupant> occupants() const;
@@ -173,6 +179,7 @@ struct guest_survey::state {
     bool belongs_to(const json& root, const pci_bus& bus) const;
     void place_devices();
     void place_function(const json& function);
+    std::string why_untold(const guest_port& port, bool told) const;
     void finish();
 };
 
@@ -217,7 +224,8 @@ void guest_survey::state::take_devices(const json& reply, const std::string& par
     for (const auto& entry : reply) {
         auto type = child_type(text_of(entry, "type"));
         const auto name = text_of(entry, "name");
-        if (type.empty() || name.empty() || facts.devices.size() >= devices_max) continue;
+        if (type.empty() || name.empty()) continue;
+        if (facts.devices.size() >= devices_max) return exceed("devices", devices_max);
         guest_device device;
         device.qdev_id = named ? name : "";
         device.type = std::move(type);
@@ -228,15 +236,15 @@ void guest_survey::state::take_devices(const json& reply, const std::string& par
 
 /// A bus is a child of the bridge or host bridge that offers it. What the machine and its users
 /// have of IOMMUs are devices of their own; those that a host bridge keeps inside do not count.
-void guest_survey::state::take_object(const tree_object& object,
-                                      const std::vector<tree_object>& all) {
-    if (const auto express = express_bus(object.type); express && buses.size() < buses_max) {
-        const auto bridge = std::ranges::find(all, object.parent, &tree_object::path);
-        if (bridge == all.end()) return;
+void guest_survey::state::take_object(const tree_object& object, const type_map& types) {
+    if (const auto express = express_bus(object.type)) {
+        const auto bridge = types.find(object.parent);
+        if (bridge == types.end()) return;
+        if (buses.size() >= buses_max) return exceed("PCI buses", buses_max);
         pci_bus bus;
         bus.path = object.path;
-        bus.bridge_path = bridge->path;
-        bus.bridge_type = bridge->type;
+        bus.bridge_path = object.parent;
+        bus.bridge_type = bridge->second;
         bus.express = *express;
         buses.push_back(std::move(bus));
     }
@@ -247,12 +255,21 @@ void guest_survey::state::take_object(const tree_object& object,
         iommus.emplace_back(object.path, object.type);
 }
 
+void guest_survey::state::exceed(const char* what, std::size_t most) {
+    failure = error{error_code::limit_exceeded, facts.name,
+                    "the guest has more than " + std::to_string(most) + " " + what, {}};
+}
+
 void guest_survey::state::take_objects(const json& reply) {
     if (!reply.is_string()) return;
     const auto objects = parse_object_tree(reply.get_ref<const std::string&>());
     buses_told = !objects.empty();
-    for (const auto& each : objects)
-        take_object(each, objects);
+    if (objects.size() >= tree_objects_max) exceed("objects", tree_objects_max);
+    type_map types;
+    for (const auto& each : objects) {
+        types.emplace(each.path, each.type);
+        take_object(each, types);
+    }
 }
 
 void guest_survey::state::ask_devices() {
@@ -331,7 +348,7 @@ void guest_survey::state::ask_places() {
             [this, i](const json& r) { devfns[i] = devfn_of(r); });
     }
     for (auto& bus : buses)
-        if (bus.is_port() && bus.handler && !is_served(buses, bus))
+        if (bus.is_port() && bus.handler)
             ask("qom-get", qom_get(bus.bridge_path, "hotplug"),
                 [&bus](const json& r) { bus.switched_off = r == json(false); });
 }
@@ -408,6 +425,23 @@ void guest_survey::state::finish() {
         facts.ports = make_ports(buses, occupants(), facts.machine_type);
     else
         collect_ports(facts, {});
+    for (auto& port : facts.ports)
+        if (const auto why = why_untold(port, told || nothing); !why.empty()) {
+            port.takes_hot_add = false;
+            port.why_not = why;
+        }
+}
+
+/// What a QEMU can tell and does not is not guessed.
+std::string guest_survey::state::why_untold(const guest_port& port, bool told) const {
+    if (!port.takes_hot_add) return {};
+    if (!told && tells_handlers(facts.version))
+        return "this QEMU does not answer which bus takes a hot-add";
+    const bool of_the_machine =
+        std::ranges::any_of(buses, [&](const pci_bus& bus) { return bus.root && bus.name() == port.bus; });
+    if (told && of_the_machine && !pci.is_array())
+        return "this QEMU does not show what is on the bus";
+    return {};
 }
 
 guest_survey::guest_survey(std::string version) : state_(std::make_unique<state>()) {
@@ -441,6 +475,10 @@ std::vector<guest_query> guest_survey::next() {
 
 void guest_survey::answer(std::size_t index, const nlohmann::json* reply) {
     if (reply && index < state_->batch.size()) state_->batch[index].take(*reply);
+}
+
+const std::optional<error>& guest_survey::failure() const {
+    return state_->failure;
 }
 
 const guest_facts& guest_survey::facts() const {

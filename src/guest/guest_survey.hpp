@@ -25,10 +25,11 @@ struct guest_query {
 ///
 /// A batch may be sent as a whole: no query in it depends on another. What a QEMU refuses is
 /// missing in the facts, so the same survey serves old ones. Replies are untrusted: what has not
-/// the documented form counts as missing, and at most `devices_max` devices are looked at.
+/// the documented form counts as missing. A guest that has more than is looked at has none of it said:
+/// `failure` tells.
 class guest_survey {
 public:
-    static constexpr std::size_t devices_max = 512;
+    static constexpr std::size_t devices_max = 4096;
 
     explicit guest_survey(std::string version);
     guest_survey(guest_survey&&) noexcept;
@@ -37,6 +38,9 @@ public:
 
     std::vector<guest_query> next();
     void answer(std::size_t index, const nlohmann::json* reply);
+
+    /// Why the facts are not to be believed. Errors: `limit_exceeded`.
+    const std::optional<error>& failure() const;
 
     /// Valid when `next` has returned an empty batch.
     const guest_facts& facts() const;

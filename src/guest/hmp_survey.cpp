@@ -148,6 +148,11 @@ void hmp_survey::add_bridge(const tree_device& bridge, const std::string& upstre
 /// Ports by the rules that their types have, until QEMU says who handles a hot-add.
 void hmp_survey::take_tree(const device_tree& tree) {
     facts_.machine_type = machine_type_of(tree);
+    if (tree.devices.size() >= device_tree::devices_max)
+        failure_ = error{error_code::limit_exceeded, facts_.name,
+                         "the guest has more than " + std::to_string(device_tree::devices_max) +
+                             " devices",
+                         {}};
     facts_.ports.clear();
     buses_.clear();
     occupants_.clear();

@@ -35,6 +35,9 @@ public:
     /// `output` of the bus line of that number. What QEMU refused is not told.
     void answer_bus(std::size_t number, std::string_view output);
 
+    /// Why the facts are not to be believed. Errors: `limit_exceeded`.
+    const std::optional<error>& failure() const { return failure_; }
+
     guest_facts facts() const;
 
 private:
@@ -43,6 +46,7 @@ private:
     void take_told(guest_facts& facts) const;
 
     guest_facts facts_;
+    std::optional<error> failure_;
     std::vector<pci_bus> buses_; ///< those whose QOM path follows from their names
     std::vector<bus_occupant> occupants_;
 };

@@ -21,6 +21,7 @@ struct tree_object {
 /// another form are skipped: the text is untrusted.
 std::vector<tree_object> parse_object_tree(std::string_view text);
 
-constexpr std::size_t tree_objects_max = 16384;
+/// A tree with so many may have been longer.
+constexpr std::size_t tree_objects_max = 65536;
 
 } // namespace vmplug

@@ -121,7 +121,7 @@ std::optional<bool> express_bus(std::string_view type) {
 }
 
 bool is_served(const std::vector<pci_bus>& buses, const pci_bus& bus) {
-    if (!bus.handler || bus.handler->empty()) return false;
+    if (!bus.handler || bus.handler->empty() || bus.switched_off) return false;
     if (bus.handler == bus.bridge_path || bus.has_selector) return true;
     return std::ranges::any_of(buses, [&](const pci_bus& other) {
         return other.root && other.bridge_path == *bus.handler;

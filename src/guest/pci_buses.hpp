@@ -51,7 +51,8 @@ std::optional<bool> express_bus(std::string_view type);
 
 /// Whether QEMU takes a hot-add on the bus. QEMU 10 names ACPI's controller as the handler of buses
 /// too that it then refuses to serve: q35's root bus, and i440fx's without acpi-root-pci-hotplug. A
-/// bridge and a host bridge serve what they are named for.
+/// bridge and a host bridge serve what they are named for; but a port that was started with
+/// hotplug=off names itself as well, and refuses.
 bool is_served(const std::vector<pci_bus>& buses, const pci_bus& bus);
 
 /// Something that sits on a bus.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <utility>
 
 namespace vmplug {
@@ -53,6 +54,16 @@ guest_port port_of(const guest_device& device, const bridge_type& bridge, bool h
 
 bool is_assigned_type(std::string_view type) {
     return type == "vfio-pci" || type == "kvm-pci-assign" || type == "pci-assign";
+}
+
+bool tells_handlers(std::string_view version) {
+    unsigned major_number = 0;
+    unsigned minor_number = 0;
+    const auto* end = version.data() + version.size();
+    const auto read = std::from_chars(version.data(), end, major_number);
+    if (read.ec != std::errc() || read.ptr == end || *read.ptr != '.') return false;
+    std::from_chars(read.ptr + 1, end, minor_number);
+    return std::pair(major_number, minor_number) >= std::pair(2U, 4U);
 }
 
 bool offers_bus(std::string_view type) {

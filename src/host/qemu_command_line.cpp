@@ -13,12 +13,16 @@ using nlohmann::json;
 using options = std::map<std::string, std::string>;
 
 constexpr std::size_t depth_max = 16;
+constexpr std::size_t config_files_max = 16;
+constexpr std::size_t config_bytes_max = std::size_t{1} << 20; ///< of all of them
 
 /// The short form of an object of QAPI: only the last name of each member counts, so that
 /// {"backend": {"type": "socket", "data": {"addr": {"data": {"path": "/x"}}}}} has "path".
-/// "type" names what the object around it is, the outermost wins.
+/// "type" names what the object around it is, the outermost wins. Lists say nothing here, and what is
+/// deeper than any of QEMU's is nobody's: the words are any user's.
 void flatten(const json& value, const std::string& name, options& into, std::size_t depth) {
-    if (value.is_object() && depth < depth_max) {
+    if (value.is_structured()) {
+        if (!value.is_object() || depth >= depth_max) return;
         for (const auto& [key, member] : value.items())
             flatten(member, key == "type" && !name.empty() ? name : key, into, depth + 1);
         return;
@@ -205,7 +209,10 @@ public:
     }
 
 private:
-    void read_name(const options& parsed) { found_.name = value_of(parsed, "guest"); }
+    /// A later -name may say something else alone (process=, debug-threads=).
+    void read_name(const options& parsed) {
+        if (parsed.contains("guest")) found_.name = value_of(parsed, "guest");
+    }
 
     void read_machine(const options& parsed) {
         if (const auto type = value_of(parsed, "type"); !type.empty()) found_.machine = type;
@@ -291,12 +298,17 @@ parse_qemu_command_line(const std::vector<std::string>& arguments,
                         const std::function<std::string(const std::string&)>& read_config) {
     qemu_command_line found;
     reader reading(found);
+    std::size_t files = 0;
+    std::size_t bytes = 0;
     for (std::size_t i = 1; i + 1 < arguments.size(); ++i) {
         if (!arguments[i].starts_with('-')) continue;
         const auto name = arguments[i].substr(arguments[i].starts_with("--") ? 2 : 1);
-        if (name == "readconfig")
-            reading.read_config(read_config(arguments[i + 1]));
-        else
+        if (name == "readconfig") {
+            if (++files > config_files_max || bytes > config_bytes_max) continue;
+            const auto text = read_config(arguments[i + 1]).substr(0, config_bytes_max);
+            bytes += text.size();
+            reading.read_config(text);
+        } else
             reading.read(name, arguments[i + 1]);
     }
     reading.finish();

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <system_error>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -165,7 +166,13 @@ result<std::vector<std::string>> file_tree::read_directory(const std::string& pa
     std::vector<std::string> names;
     const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir((root_ + path).c_str()),
                                                         &::closedir);
-    if (!directory) return read_failure(path, errno);
+    if (!directory) {
+        const int failure = errno;
+        // What is not seen for want of descriptors or memory must not read as "there is none".
+        if (failure == EMFILE || failure == ENFILE || failure == ENOMEM)
+            throw std::system_error(failure, std::generic_category(), path);
+        return read_failure(path, failure);
+    }
     errno = 0;
     while (const auto* entry = ::readdir(directory.get())) {
         std::string name(entry->d_name);

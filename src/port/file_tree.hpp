@@ -37,7 +37,8 @@ enum class disk_claim {
 /// in their place (tests).
 ///
 /// For files whose reading cannot block: attributes that take a device's lock are read through
-/// `child_task`. What a file holds is untrusted; at most `file_bytes_max` of it are read.
+/// `child_task`. What a file holds is untrusted; at most `file_bytes_max` of it are read. Throws
+/// std::system_error where descriptors or memory are short: then nothing can be concluded.
 class file_tree {
 public:
     static constexpr std::size_t file_bytes_max = std::size_t{4} << 20;

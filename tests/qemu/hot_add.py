@@ -188,6 +188,27 @@ def no_look_makes_qemu_load_its_modules():
         expect(modules(qemu) != before, "it has no modules: this test shows nothing")
 
 
+def a_port_without_hot_plug_is_not_free_whoever_handles_it():
+    off = ["-device", "pcie-root-port,id=off,chassis=5,slot=5,hotplug=off"]
+    compare(PC, "-machine", "q35", "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off", *ROOT_PORT, *off,
+            free=["rp0"])
+    compare("qemu-system-aarch64", "-machine", "virt", *ARM, *ROOT_PORT, *off, free=["rp0"])
+    compare(PC, "-machine", "q35", "-device", "pxb-pcie,id=px,bus_nr=20",
+            "-device", "pcie-root-port,id=far,chassis=7,bus=px,hotplug=off", free=[])
+
+
+def a_guest_of_many_devices_is_seen_whole():
+    ports = [word for i in range(20) for word in ("-device", f"pcie-root-port,id=rp{i},chassis={i + 1},slot={i + 1}",
+                                                  "-device", f"virtio-rng-pci,id=dev-{i}-nic,bus=rp{i}")]
+    serial = [word for i in range(800) for word in
+              ("-device", f"virtserialport,id=port{i},bus=vs{i // 400}.0,nr={i % 400 + 1}")]
+    with Qemu(PC, "-machine", "q35", *ports, "-device", "virtio-serial-pci,id=vs0,max_ports=511",
+              "-device", "virtio-serial-pci,id=vs1,max_ports=511", *serial) as qemu:
+        for human in (False, True):
+            found = {each["bus"]: each["occupants"] for each in qemu.ports(human) if each["bus"].startswith("rp")}
+            expect(found == {f"rp{i}": [f"dev-{i}-nic"] for i in range(20)}, found)
+
+
 def two_buses_of_one_name_are_told_apart():
     """A port may be called as the root bus is."""
     with Qemu(PC, "-machine", "q35", "-device", "pcie-root-port,id=pcie.0,chassis=1", *ROOT_PORT) as qemu:
@@ -204,6 +225,8 @@ if __name__ == "__main__":
         a_full_bus_is_not_free,
         a_human_monitor_tells_the_same,
         bridges_that_were_added_live_are_seen,
+        a_port_without_hot_plug_is_not_free_whoever_handles_it,
+        a_guest_of_many_devices_is_seen_whole,
         no_look_makes_qemu_load_its_modules,
         two_buses_of_one_name_are_told_apart,
     ])

@@ -118,6 +118,8 @@ def run_tests(tests, before=lambda: None, after_failure=lambda: [], seconds_max=
             signal.alarm(0)
             failed += 1
             print(f"not ok {number} - {name}", flush=True)
-            for line in [*traceback.format_exc().splitlines(), *after_failure()]:
+            for line in traceback.format_exc().splitlines():
+                print("# " + line, flush=True)
+            for line in after_failure():
                 print("# " + line, flush=True)
     sys.exit(1 if failed else 0)

@@ -142,6 +142,8 @@ class OldQemu:
             return "/machine/i440fx/pci.0"
         if command == "qom-get" and arguments.get("property") == "host":
             return self.present()[path.rsplit("/", 1)[1]][0]
+        if command == "qom-get" and path == "/machine/i440fx/pci.0":
+            return {"hotplug-handler": "/machine/unattached/device[18]", "acpi-pcihp-bsel": 0}.get(arguments["property"])
         if command == "qom-get" and path == "/machine" and "machine_type" in self.dialect:
             return self.dialect["machine_type"]
         return None

@@ -13,8 +13,8 @@ namespace {
 /// Answers by "command arguments"; what is not in it, QEMU refused.
 using replies = std::map<std::string, json>;
 
-guest_facts survey(const replies& known) {
-    guest_survey survey("7.2.22");
+guest_facts survey(const replies& known, const char* version = "7.2.22") {
+    guest_survey survey(version);
     int rounds = 0;
     for (auto batch = survey.next(); !batch.empty(); batch = survey.next()) {
         REQUIRE(++rounds < 5);
@@ -232,6 +232,8 @@ TEST_CASE("a controller that names itself and does not serve a bus") {
     CHECK_FALSE(survey(known).find_port("pcie.0")->takes_hot_add);
     CHECK(survey(known).find_port("rp1")->is_free());
     known["qom-get /machine/q35/pcie.0 acpi-pcihp-bsel"] = 0;
+    CHECK_FALSE(survey(known).find_port("pcie.0")->takes_hot_add); // what is on it is not shown
+    known["query-pci"] = json::array();
     CHECK(survey(known).find_port("pcie.0")->takes_hot_add);
     // A host bridge serves the buses below it (s390x).
     known.erase("qom-get /machine/peripheral/rp1/rp1 acpi-pcihp-bsel");
@@ -320,9 +322,35 @@ TEST_CASE("a QEMU that knows no hot-plug handlers is judged by its types") {
     auto known = q35();
     for (auto& [key, value] : replies(known))
         if (key.ends_with("hotplug-handler") || key == tree) known.erase(key);
-    const auto facts = survey(known);
+    const auto facts = survey(known, "1.7.2");
     CHECK(facts.find_port("rp1")->is_free());
     CHECK_FALSE(facts.find_port("pcie.0")->takes_hot_add);
+    // One that could tell and does not is not guessed at.
+    for (const auto& port : survey(known).ports)
+        CHECK_FALSE(port.is_free());
+}
+
+TEST_CASE("a port that names itself and was started without hot-plug is not free") {
+    // As QEMU answers where PCI Express itself does the hot-plug: Arm, CXL, q35 without ACPI's.
+    auto known = q35();
+    known["qom-get /machine/peripheral/rp1/rp1 hotplug-handler"] = "/machine/peripheral/rp1";
+    CHECK(survey(known).find_port("rp1")->is_free());
+    known["qom-get /machine/peripheral/rp1 hotplug"] = false;
+    CHECK_FALSE(survey(known).find_port("rp1")->is_free());
+    CHECK(survey(known).find_port("rp1")->why_not == "it was started with hotplug=off");
+}
+
+TEST_CASE("a guest with more than is looked at is told of, not cut") {
+    auto known = q35();
+    auto& listed = known["qom-list /machine/peripheral"];
+    for (std::size_t i = 0; i < guest_survey::devices_max; ++i)
+        listed.push_back(child(("d" + std::to_string(i)).c_str(), "virtserialport"));
+    guest_survey asking("7.2.22");
+    const auto batch = asking.next();
+    for (std::size_t i = 0; i < batch.size(); ++i)
+        if (batch[i].arguments.find("peripheral\"") != std::string::npos) asking.answer(i, &listed);
+    REQUIRE(asking.failure());
+    CHECK(asking.failure()->code == error_code::limit_exceeded);
 }
 
 TEST_CASE("sizes that a guest claims do not overflow") {

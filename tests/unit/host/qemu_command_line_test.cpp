@@ -133,3 +133,30 @@ TEST_CASE("a command line of 70,000 monitors costs no more than its reading") {
     }
     CHECK(parse(arguments).monitors.size() == qemu_command_line::monitors_max);
 }
+
+TEST_CASE("words of any depth and any number are read in bounded time") {
+    std::string deep = "{\"x\":" + std::string(200'000, '[') + std::string(200'000, ']') + "}";
+    CHECK(parse_qemu_command_line({"qemu", "-name", deep}, {}).name.empty());
+    std::string nested;
+    for (int i = 0; i < 100'000; ++i)
+        nested += "{\"a\":";
+    nested += "1" + std::string(100'000, '}');
+    CHECK(parse_qemu_command_line({"qemu", "-chardev", nested}, {}).monitors.empty());
+    std::vector<std::string> many{"qemu"};
+    for (int i = 0; i < 5'000; ++i) {
+        many.emplace_back("-readconfig");
+        many.emplace_back("x");
+    }
+    std::size_t reads = 0;
+    const std::string config(900'000, '\n');
+    (void)parse_qemu_command_line(many, [&](const std::string&) {
+        ++reads;
+        return config;
+    });
+    CHECK(reads < 20);
+}
+
+TEST_CASE("a later -name that says something else leaves the guest's name") {
+    const std::vector<std::string> words{"qemu", "-name", "guest=third", "-name", "process=foo", "x"};
+    CHECK(parse_qemu_command_line(words, {}).name == "third");
+}
