@@ -5,6 +5,7 @@
 #include <vmplug/operation.hpp>
 #include <vmplug/plan.hpp>
 #include <vmplug/process_view.hpp>
+#include <vmplug/step.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -24,14 +25,18 @@ struct operation_observer {
     std::function<bool()> stop_requested; ///< true: stop as soon as it is safe, and undo
 };
 
-struct controller_options {
-    std::string state_directory = "/var/lib/vmplug";
-    std::string invoked_as; ///< for the journal and for whoever is refused: our command line
+/// What belongs to one operation alone.
+struct operation_options {
     std::chrono::milliseconds host_deadline{10'000};  ///< of one write to the kernel
     std::chrono::milliseconds guest_deadline{30'000}; ///< of one command to QEMU, but device_add
     std::chrono::milliseconds turn_deadline{30'000};  ///< for our turn at a guest
     std::chrono::milliseconds greeting_deadline{2'000};
     operation_observer observer;
+};
+
+struct controller_options : operation_options {
+    std::string state_directory = "/var/lib/vmplug";
+    std::string invoked_as; ///< for the journal and for whoever is refused: our command line
 
     /// A connection that the caller has to a monitor ("qmp:/run/web.qmp"), to be shared instead of
     /// making one: QEMU serves one client at a time. May be empty, and may return nullptr.
@@ -132,13 +137,5 @@ private:
     struct implementation;
     std::unique_ptr<implementation> implementation_;
 };
-
-/// One line for a person: what a step does.
-std::string describe_step(const step& planned);
-
-/// Commands for a shell that bring about by hand the state before an operation, for `stuck`: they
-/// undo an attach or a bind, and finish a detach or a release. They start from whatever state there
-/// is and do nothing when they are repeated. None for a record that cannot be believed.
-std::vector<std::string> manual_undo(const operation_record& record);
 
 } // namespace vmplug

@@ -86,6 +86,7 @@ struct operation_record {
     std::optional<outcome> ended; ///< set when closed, and the latest verdict while it is open
     std::optional<error> failure; ///< why it did not end as `done`
     std::int64_t releases = 0;    ///< of a detach: the attach whose device it takes back
+    std::int64_t version = 0;     ///< how often it was saved: an older one is not saved over it
     std::vector<step_record> steps;
 };
 

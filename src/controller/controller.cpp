@@ -1,15 +1,26 @@
-#include "controller/human_monitor.hpp"
-#include "controller/implementation.hpp"
-#include "controller/see_guest.hpp"
-#include "controller/step_kind.hpp"
+#include "engine/use_case.hpp"
 #include "host/read_host.hpp"
 #include "host/read_processes.hpp"
+#include "linux/human_monitor.hpp"
+#include "linux/linux_world.hpp"
 
 #include <algorithm>
 
 namespace vmplug {
 
 using boost::asio::awaitable;
+
+struct controller::implementation {
+    explicit implementation(controller_options chosen)
+        : options(std::move(chosen)), here(options), files(here.files()) {}
+
+    use_case begin() { return use_case(here.ports(), options); }
+    monitor_access access() const { return {options.greeting_deadline, options.open_monitor}; }
+
+    controller_options options;
+    linux_world here;
+    const file_tree& files;
+};
 
 controller::controller(controller_options options)
     : implementation_(std::make_unique<implementation>(std::move(options))) {}
@@ -38,7 +49,7 @@ result<std::vector<qemu_process>> controller::read_qemus(bool monitor_clients) c
 awaitable<result<std::unique_ptr<monitor>>> controller::connect(std::string guest) const {
     const auto found = find_to_speak(implementation_->files, guest);
     if (found.has_error()) co_return found.error();
-    co_return co_await connect_monitor(implementation_->files, *found, implementation_->options);
+    co_return co_await connect_monitor(implementation_->files, *found, implementation_->access());
 }
 
 awaitable<result<std::unique_ptr<monitor>>> controller::connect(const qemu_process& process,
@@ -49,7 +60,7 @@ awaitable<result<std::unique_ptr<monitor>>> controller::connect(const qemu_proce
     guest.process = process;
     guest.monitors.push_back(std::move(address));
     co_return co_await connect_monitor(implementation_->files, std::move(guest),
-                                       implementation_->options);
+                                       implementation_->access());
 }
 
 awaitable<result<std::string>> controller::run_hmp(std::string guest, std::string line,
@@ -60,37 +71,55 @@ awaitable<result<std::string>> controller::run_hmp(std::string guest, std::strin
     const bool human_alone = std::ranges::all_of(
         found->monitors, [](const auto& each) { return each.starts_with("hmp:"); });
     if (human_alone) {
-        auto human = co_await connect_human_monitor(self.files, *found, self.options);
+        auto human = co_await connect_human_monitor(self.files, *found, self.access());
         if (human.has_error()) co_return human.error();
         co_return co_await (*human)->call(std::move(line), deadline);
     }
-    auto connected = co_await connect_monitor(self.files, *found, self.options);
+    auto connected = co_await connect_monitor(self.files, *found, self.access());
     if (connected.has_error()) co_return connected.error();
     co_return co_await run_hmp_line(**connected, std::move(line), deadline);
 }
 
 awaitable<result<guest_view>> controller::query_guest(std::string guest) const {
-    auto found = find_guest(implementation_->files, guest);
-    if (found.has_error()) co_return found.error();
-    auto link = co_await implementation_->connect(*found);
-    if (link.has_error()) co_return link.error();
-    const auto answering = find_process(implementation_->files, *found, (*link)->descriptor());
-    if (answering.has_error()) co_return answering.error();
-    auto facts = co_await survey_guest(**link, implementation_->files,
-                                       implementation_->options.guest_deadline);
-    if (facts.has_error()) co_return facts.error();
-    guest_view view;
-    view.process = found->process;
-    view.monitor = (*link)->address();
-    view.facts = std::move(*facts);
-    if (found->process && !found->process->name.empty()) view.facts.name = found->process->name;
-    co_return view;
+    auto running = implementation_->begin();
+    co_return co_await running.query_guest(std::move(guest));
 }
 
 std::optional<process_view> controller::view_device(const host_facts& host,
                                                     const std::optional<qemu_process>& qemu,
                                                     const host_address& device) const {
     return vmplug::view_device(implementation_->files, host, qemu, device);
+}
+
+awaitable<operation_report> controller::attach(std::string guest, std::string device,
+                                               attach_request request, std::string request_id,
+                                               bool dry_run) {
+    auto running = implementation_->begin();
+    co_return co_await running.attach(std::move(guest), std::move(device), std::move(request),
+                                      std::move(request_id), dry_run);
+}
+
+awaitable<operation_report> controller::detach(std::string guest, detach_request request,
+                                               std::string request_id, bool dry_run) {
+    auto running = implementation_->begin();
+    co_return co_await running.detach(std::move(guest), std::move(request), std::move(request_id),
+                                      dry_run);
+}
+
+awaitable<operation_report> controller::bind(std::string device, bind_request request,
+                                             bool dry_run) {
+    auto running = implementation_->begin();
+    co_return co_await running.bind(std::move(device), std::move(request), dry_run);
+}
+
+awaitable<operation_report> controller::release(std::string device, bool dry_run) {
+    auto running = implementation_->begin();
+    co_return co_await running.release(std::move(device), dry_run);
+}
+
+awaitable<result<std::vector<operation_report>>> controller::recover(bool dry_run) {
+    auto running = implementation_->begin();
+    co_return co_await running.recover(dry_run);
 }
 
 result<std::vector<operation_record>> controller::assignments() const {
@@ -118,48 +147,13 @@ result<operation_record> controller::load_operation(std::int64_t number) const {
 }
 
 bool controller::is_running(const operation_record& record) const {
-    return record.state != operation_state::closed && implementation_->host.is_alive(record.runner);
+    return record.state != operation_state::closed &&
+           implementation_->here.ports().host.is_alive(record.runner);
 }
 
 bool controller::has_ended(const operation_record& record) const {
     const auto qemu = guest_process(record);
-    return qemu.pid != 0 && !implementation_->host.is_alive(qemu);
-}
-
-std::string describe_step(const step& planned) {
-    const auto* kind = find_step_kind(planned.kind);
-    return kind ? kind->describe(planned.arguments) : planned.kind;
-}
-
-namespace {
-
-/// What is left of a way home, in its order.
-std::vector<std::string> manual_finish(const operation_record& record) {
-    std::vector<std::string> commands;
-    for (const auto& step : record.steps)
-        for (auto& command : find_step_kind(step.planned.kind)
-                                 ->manual_finish(step.planned.arguments, record.subject))
-            commands.push_back(std::move(command));
-    return commands;
-}
-
-} // namespace
-
-std::vector<std::string> manual_undo(const operation_record& record) {
-    std::vector<std::string> commands;
-    // What cannot be believed must not be run by a person either.
-    if (check_record(record).has_error()) return commands;
-    // An operation that keeps what it did takes a device home: the state before is its end.
-    if (record.failure_policy == on_failure::hold) return manual_finish(record);
-    for (auto step = record.steps.rbegin(); step != record.steps.rend(); ++step) {
-        const bool stands = step->state == step_state::begun || step->state == step_state::applied;
-        if (!stands) continue;
-        for (auto& command :
-             find_step_kind(step->planned.kind)
-                 ->manual_undo(step->planned.arguments, step->prior_state, record.subject))
-            commands.push_back(std::move(command));
-    }
-    return commands;
+    return qemu.pid != 0 && !implementation_->here.ports().host.is_alive(qemu);
 }
 
 } // namespace vmplug

@@ -5,6 +5,7 @@
 #include "port/private_directory.hpp"
 
 #include <cerrno>
+#include <cstdio>
 #include <limits>
 #include <utility>
 
@@ -17,6 +18,11 @@ namespace {
 
 constexpr int schema_version = 1;
 constexpr int busy_timeout_ms = 5000;
+
+/// Closed operations that are kept, beside those whose device is still away. Looked at each time
+/// that so many have come.
+constexpr std::int64_t closed_max = 2'000;
+constexpr std::int64_t forget_each = 100;
 
 constexpr const char* schema = R"sql(
 create table operation (
@@ -107,6 +113,39 @@ result<void> write_operation(sqlite3* database, operation_record& record) {
     return {};
 }
 
+/// Whoever saves has to have read what is there: a record is changed under its leases alone, and
+/// one that was read before them may be stale.
+result<void> check_version(sqlite3* database, const operation_record& record) {
+    if (record.number == 0) return {};
+    sqlite::statement select(
+        database,
+        "select coalesce(json_extract(body, '$.version'), 0) from operation where number = ?");
+    select.bind(record.number);
+    const auto row = select.step();
+    if (row.has_error()) return row.error();
+    if (!*row || select.integer(0) == record.version) return {};
+    return error{error_code::operation_conflict,
+                 "operation " + std::to_string(record.number),
+                 "another vmplug has changed it meanwhile",
+                 {}};
+}
+
+/// The history has an end: what it knows beyond that nobody asks for. A key lives as long as the
+/// operation that it stands for.
+result<void> forget_old(sqlite3* database, std::int64_t latest) {
+    if (latest <= closed_max || latest % forget_each != 0) return {};
+    const auto old =
+        " in (select number from operation where number <= " + std::to_string(latest - closed_max) +
+        " and state = 'closed' and not (kind in ('attach', 'bind') and outcome = 'done' "
+        "and not exists (select 1 from operation as later where later.releases = "
+        "operation.number and later.releases <> 0 and later.state = 'closed' and "
+        "later.outcome = 'done')));";
+    const auto statements = "delete from step where operation" + old +
+                            "delete from request where operation" + old +
+                            "delete from operation where number" + old;
+    return sqlite::run(database, statements.c_str());
+}
+
 /// A key that another operation has is a failure: it means what it meant first.
 result<void> write_request(sqlite3* database, const std::string& id, const std::string& asked,
                            std::int64_t number) {
@@ -142,6 +181,14 @@ result<std::vector<step_record>> read_steps(sqlite3* database, std::int64_t numb
     }
 }
 
+/// What can be said of a record that cannot be read: the others go on.
+operation_record unreadable(const std::string& kind, error why) {
+    operation_record record;
+    record.kind = parse_operation_kind(kind).value_or(operation_kind::attach);
+    record.failure = std::move(why);
+    return record;
+}
+
 } // namespace
 
 void journal::closer::operator()(sqlite3* database) const {
@@ -157,6 +204,46 @@ result<journal> journal::open(const std::string& path) {
     const auto directory = private_directory::create(path);
     if (directory.has_error()) return directory.error();
     return open_in(*directory);
+}
+
+namespace {
+
+/// A path in SQLite's form of a URI.
+std::string to_uri(const std::string& path) {
+    std::string uri = "file:";
+    for (const char c : path) {
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                           (c >= '0' && c <= '9') || c == '/' || c == '.' || c == '-' || c == '_';
+        char text[4];
+        std::snprintf(text, sizeof text, "%%%02x",
+                      static_cast<unsigned>(static_cast<unsigned char>(c)));
+        uri += plain ? std::string(1, c) : std::string(text);
+    }
+    return uri;
+}
+
+} // namespace
+
+/// A look needs no room on the disk, nor a disk that can be written. SQLite itself wants to write
+/// to the files beside a journal in WAL; where it cannot, the journal is read as it is, provided
+/// that all of it is in one file.
+result<journal> journal::open_unwritten(const private_directory& directory, error why) {
+    struct stat beside {};
+    const auto file = directory.path() + "/journal.db";
+    if (::fstatat(directory.descriptor(), "journal.db-wal", &beside, AT_SYMLINK_NOFOLLOW) == 0 &&
+        beside.st_size != 0)
+        return why;
+    sqlite3* handle = nullptr;
+    sqlite3_open_v2((to_uri(file) + "?immutable=1").c_str(), &handle,
+                    SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
+                        SQLITE_OPEN_NOFOLLOW,
+                    nullptr);
+    std::unique_ptr<sqlite3, closer> database(handle);
+    const auto version = read_schema_version(handle);
+    if (version.has_error()) return why;
+    // One that was only just made has no tables yet.
+    if (*version == 0) database.reset();
+    return journal(std::move(database));
 }
 
 result<journal> journal::open_in(const private_directory& directory) {
@@ -186,19 +273,28 @@ result<journal> journal::open_to_read(const std::string& path) {
     if (::faccessat(directory->descriptor(), "journal.db", F_OK, AT_SYMLINK_NOFOLLOW) != 0 &&
         errno == ENOENT)
         return journal(nullptr);
-    return open_in(*directory);
+    auto opened = open_in(*directory);
+    if (opened.has_error() && opened.error().code == error_code::journal_unavailable)
+        return open_unwritten(*directory, opened.error());
+    return opened;
 }
 
 result<void> journal::save(operation_record& record) {
     const auto number = record.number;
     sqlite::transaction transaction(database_.get());
     auto saved = transaction.begin();
+    if (saved.has_value()) saved = check_version(database_.get(), record);
+    ++record.version;
     if (saved.has_value()) saved = write_operation(database_.get(), record);
     if (saved.has_value()) saved = write_steps(database_.get(), record);
     if (saved.has_value() && number == 0 && !record.request_id.empty())
         saved = write_request(database_.get(), record.request_id, record.asked, record.number);
+    if (saved.has_value() && number == 0) saved = forget_old(database_.get(), record.number);
     if (saved.has_value()) saved = transaction.commit();
-    if (saved.has_error()) record.number = number;
+    if (saved.has_error()) {
+        record.number = number;
+        --record.version;
+    }
     return saved;
 }
 
@@ -206,7 +302,7 @@ result<std::vector<operation_record>> journal::query(const char* condition, std:
                                                      const std::string& text) {
     std::vector<operation_record> records;
     if (!database_) return records;
-    const auto sql = std::string("select number, body from operation where ") + condition;
+    const auto sql = std::string("select number, body, kind from operation where ") + condition;
     sqlite::statement select(database_.get(), sql.c_str());
     select.bind(number).bind(text);
     for (;;) {
@@ -214,11 +310,15 @@ result<std::vector<operation_record>> journal::query(const char* condition, std:
         if (row.has_error()) return row.error();
         if (!*row) return records;
         auto record = parse_record(select.text(1));
-        if (record.has_error()) return record.error();
+        if (record.has_error()) record = unreadable(select.text(2), record.error());
         record->number = select.integer(0);
         auto steps = read_steps(database_.get(), record->number);
-        if (steps.has_error()) return steps.error();
-        record->steps = std::move(*steps);
+        const bool damaged = steps.has_error() && steps.error().code == error_code::journal_corrupt;
+        if (steps.has_error() && !damaged) return steps.error();
+        if (damaged)
+            record->failure = steps.error();
+        else
+            record->steps = std::move(*steps);
         records.push_back(std::move(*record));
     }
 }
@@ -232,14 +332,15 @@ result<operation_record> journal::load(std::int64_t number) {
 }
 
 result<std::vector<operation_record>> journal::load_open() {
-    return query("?1 = 0 and state <> 'closed' and ?2 = '' order by number", 0, {});
+    return query("?1 = 0 and state in ('applying', 'reverting') and ?2 = '' order by number", 0,
+                 {});
 }
 
 result<std::vector<operation_record>> journal::load_assignments() {
     return query("?1 = 0 and ?2 = '' and kind in ('attach', 'bind') and outcome = 'done' "
                  "and not exists (select 1 from operation as later where later.releases = "
-                 "operation.number and later.state = 'closed' and later.outcome = 'done') "
-                 "order by number",
+                 "operation.number and later.releases <> 0 and later.state = 'closed' and "
+                 "later.outcome = 'done') order by number",
                  0, {});
 }
 

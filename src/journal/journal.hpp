@@ -1,6 +1,6 @@
 #pragma once
 
-#include <vmplug/operation.hpp>
+#include "port/records.hpp"
 
 #include <memory>
 #include <string>
@@ -20,13 +20,19 @@ class private_directory;
 /// Errors: `journal_unavailable` (cannot be opened or written, or somebody else could have written
 /// it: the text has the reason),
 /// `journal_corrupt` (not a database, a damaged page, a schema of a newer vmplug). After a failed
-/// `save` the file is as it was before it.
+/// `save` the file is as it was before it. `operation_conflict`: another has saved that record
+/// since it was loaded. A record that cannot be read is returned with that as its `failure`, so
+/// that one does not stand in the way of the others.
+///
+/// The latest 2,000 closed operations are kept, those whose device is still away without an end. A
+/// request's key lives as long as its operation.
 class journal {
 public:
     /// Opens or creates DIRECTORY/journal.db; creates DIRECTORY (mode 0700) when it is missing.
     static result<journal> open(const std::string& directory);
 
-    /// Opens an existing journal for reading alone; an absent one reads as empty.
+    /// Opens an existing journal for reading alone, also where nothing can be written; an absent
+    /// one reads as empty.
     static result<journal> open_to_read(const std::string& directory);
 
     journal(journal&&) noexcept;
@@ -44,12 +50,7 @@ public:
     result<std::vector<operation_record>> load_assignments();
     /// The latest `count` operations, newest first.
     result<std::vector<operation_record>> load_latest(std::size_t count);
-    /// What a caller's key stands for: the operation (number 0 when there is none) and the request
-    /// in words.
-    struct known_request {
-        operation_record operation;
-        std::string asked;
-    };
+    using known_request = records::known_request;
     result<known_request> find_request(const std::string& id);
 
     /// Gives an operation a further key: of a caller who went on with it.
@@ -62,6 +63,7 @@ private:
     explicit journal(std::unique_ptr<sqlite3, closer> database);
 
     static result<journal> open_in(const private_directory& directory);
+    static result<journal> open_unwritten(const private_directory& directory, error why);
 
     result<std::vector<operation_record>> query(const char* condition, std::int64_t number,
                                                 const std::string& text);

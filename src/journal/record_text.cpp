@@ -85,6 +85,8 @@ operation_record read_record(const json& value) {
         record.ended = parse_outcome(value["outcome"].get<std::string>());
     if (value.contains("error")) record.failure = read_error(value["error"]);
     record.releases = value.at("releases");
+    // A journal of before has none.
+    record.version = value.value("version", std::int64_t{0});
     return record;
 }
 
@@ -102,7 +104,8 @@ std::string format_record(const operation_record& record) {
                {"start_time", record.runner.start_time},
                {"started", to_number(record.started)},
                {"ended_at", to_number(record.ended_at)},
-               {"releases", record.releases}};
+               {"releases", record.releases},
+               {"version", record.version}};
     if (record.ended) value["outcome"] = outcome_name(*record.ended);
     if (record.failure) value["error"] = format_error(*record.failure);
     return dump(value);

@@ -1,6 +1,7 @@
 #include "plan/plan_return.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 
 namespace vmplug {
@@ -64,6 +65,23 @@ std::vector<step_record> missing_steps(const operation_record& from, const opera
     return steps;
 }
 
+std::uint64_t soft_limit(const step_record& step) {
+    const auto& text = field(step.prior_state, "soft_bytes");
+    std::uint64_t bytes = ~std::uint64_t{0};
+    std::from_chars(text.data(), text.data() + text.size(), bytes);
+    return bytes;
+}
+
+/// Of a limit that was raised twice, the lower one is what the process began with.
+bool keep_lower_limit(const operation_record& from, operation_record& heir) {
+    const auto given = std::ranges::find_if(from.steps, is_raised_limit);
+    const auto own = std::ranges::find_if(heir.steps, is_raised_limit);
+    if (given == from.steps.end() || own == heir.steps.end()) return false;
+    if (soft_limit(*given) >= soft_limit(*own)) return false;
+    own->prior_state = given->prior_state;
+    return true;
+}
+
 void put_first(operation_record& heir, const std::vector<step_record>& steps) {
     heir.steps.insert(heir.steps.begin(), steps.begin(), steps.end());
     heir.forward_from += static_cast<int>(steps.size());
@@ -104,7 +122,12 @@ std::vector<operation_record> hand_over(const operation_record& attach, const si
         if (!steps.empty()) put_first(heirs.try_emplace(heir->number, *heir).first->second, steps);
     };
     give(find_sharer(attach, seen), is_binding);
-    give(find_limit_sharer(attach, seen), is_raised_limit);
+    if (const auto* heir = find_limit_sharer(attach, seen)) {
+        give(heir, is_raised_limit);
+        auto known = heirs.find(heir->number);
+        auto kept = known == heirs.end() ? *heir : known->second;
+        if (keep_lower_limit(attach, kept)) heirs.insert_or_assign(heir->number, std::move(kept));
+    }
     std::vector<operation_record> records;
     records.reserve(heirs.size());
     for (auto& [number, heir] : heirs)

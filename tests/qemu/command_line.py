@@ -165,9 +165,17 @@ def plain_words_cost_one_question():
         expect(result.code == 0 and sent.count('"execute"') == 2 and "schema" not in sent, sent)
 
 
+def stop(process):
+    """Each thread stops when it is next scheduled: until then it may still accept and greet."""
+    process.send_signal(signal.SIGSTOP)
+    tasks = f"/proc/{process.pid}/task"
+    wait_until(lambda: all(open(f"{tasks}/{each}/stat").read().rsplit(")", 1)[1].split()[0] == "T"
+                           for each in os.listdir(tasks)), 5, "it is stopped")
+
+
 def a_stopped_qemu_is_unknown_or_busy_but_never_waited_for():
     with Qemu("delta") as qemu:
-        qemu.process.send_signal(signal.SIGSTOP)
+        stop(qemu.process)
         begin = time.monotonic()
         result = vmplug("qmp", qemu.socket(), "query-status")
         expect(result.code == 3 and result.error["code"] == "monitor_busy", result)
@@ -403,6 +411,27 @@ def a_damaged_journal_is_named_and_kept():
         expect(journal.read().startswith(b"this is no database"), "the file was changed")
 
 
+def a_look_needs_no_room_on_the_disk():
+    """A journal on a disk that is full, and then on one that cannot be written."""
+    if os.geteuid() != 0:
+        return
+    script = f"""mount -t tmpfs -o size=256k none {work.name}/disk || exit 99
+        cd {work.name}/disk && {VMPLUG} recover --state-dir state >/dev/null || exit 98
+        dd if=/dev/zero of=fill bs=4k 2>/dev/null
+        {VMPLUG} recover --state-dir state --json; echo $?
+        {VMPLUG} list --state-dir state >/dev/null || exit 97
+        {VMPLUG} operations --state-dir state >/dev/null || exit 96
+        mount -o remount,ro {work.name}/disk || exit 95
+        {VMPLUG} list --state-dir state >/dev/null || exit 94
+        {VMPLUG} recover --dry-run --state-dir state >/dev/null || exit 93"""
+    os.mkdir(work.name + "/disk")
+    mounted = any(line.split()[4] == "/" for line in open("/proc/self/mountinfo"))
+    run = subprocess.run(["unshare", "-m", *([] if mounted else ["--propagation", "unchanged"]), "sh", "-c", script],
+                         capture_output=True, text=True)
+    expect(run.returncode == 0, run)
+    expect("No space left" in run.stdout and run.stdout.endswith("\n3\n"), run)
+
+
 def a_reader_that_leaves_does_no_harm():
     run = subprocess.run(f"{VMPLUG} explain | head -1", shell=True, capture_output=True, text=True)
     expect(run.returncode == 0 and run.stdout.startswith("CODE") and not run.stderr, run)
@@ -445,6 +474,6 @@ def nothing_unfinished_is_said():
 try:
     run_tests([each for name, each in list(globals().items())
                if callable(each) and getattr(each, "__module__", "") == "__main__" and name.islower()
-               and name not in ("text", "acting", "candidates", "fall_silent")])
+               and name not in ("text", "acting", "candidates", "fall_silent", "stop")])
 finally:
     work.cleanup()

@@ -1,8 +1,9 @@
 #pragma once
 
-#include "controller/guest_link.hpp"
-#include "controller/host_control.hpp"
+#include "port/guest_link.hpp"
+#include "port/host_control.hpp"
 #include "support/fault_injector.hpp"
+#include "support/virtual_clock.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -56,6 +57,10 @@ struct fake_world {
 
     struct guest_state {
         std::map<std::string, std::string> devices; ///< qdev_id -> address
+        std::map<std::string, std::string> buses;   ///< qdev_id -> bus
+        std::set<std::string> leaving;              ///< asked to go: they do when the guest runs
+        virtual_clock::signal changed;
+        int clients = 0; ///< of its monitor, which serves one at a time
         host_control::memlock memlock{65536, 65536};
         process_identity identity;
         bool runs = true;
@@ -76,8 +81,13 @@ struct fake_world {
     std::vector<std::string> violations;
     fault_injector faults;
 
-    /// Called before each act: lets others run in between.
-    std::function<boost::asio::awaitable<void>()> pause;
+    virtual_clock& time;
+    /// How long the next thing takes; nothing: no time.
+    std::function<std::chrono::milliseconds()> latency = [] {
+        return std::chrono::milliseconds(0);
+    };
+
+    explicit fake_world(virtual_clock& clock) : time(clock) {}
 
     bool is_in_guest(const std::string& address) const {
         for (const auto& [name, guest] : guests)
@@ -104,6 +114,22 @@ struct fake_world {
     void end(guest_state& which) {
         which.runs = false;
         which.devices.clear();
+        which.buses.clear();
+        which.leaving.clear();
+        which.changed.raise();
+    }
+    /// The guest lets go of what it was asked for.
+    void let_go(guest_state& which) {
+        if (which.paused) return;
+        for (const auto& id : std::exchange(which.leaving, {})) {
+            which.devices.erase(id);
+            which.buses.erase(id);
+        }
+        which.changed.raise();
+    }
+    void set_paused(guest_state& which, bool paused) {
+        which.paused = paused;
+        let_go(which);
     }
     void attach_driver(device_state& which, const std::string& driver) {
         if (driver != "vfio-pci" && group_in_guest(which.group))
@@ -128,21 +154,25 @@ struct fake_world {
 
 class fake_host final : public host_control {
 public:
-    explicit fake_host(fake_world& world) : world_(world) {}
+    /// `pause` comes before each act: it takes time, and ends a process that is dead.
+    fake_host(fake_world& world, std::function<boost::asio::awaitable<void>()> pause)
+        : world_(world), pause_(std::move(pause)) {}
 
     task<void> write(std::string path, std::string value, std::chrono::milliseconds) override {
-        if (world_.pause) co_await world_.pause();
+        co_await pause_();
         co_return world_.faults.act(path, error_code::host_stuck,
                                     [&] { return write_now(path, value); });
     }
 
     task<std::string> read(std::string path, std::chrono::milliseconds) override {
+        co_await pause_();
         if (!find(path)) co_return refused(path);
         const auto& text = at(path).driver_override;
         co_return text.empty() ? std::string("(null)\n") : text + "\n";
     }
 
     task<void> load_module(std::string name, std::chrono::milliseconds) override {
+        co_await pause_();
         co_return world_.faults.act("modprobe " + name, error_code::host_stuck, [&] {
             const auto driver = module_of(name);
             if (!driver.empty()) world_.load(driver);
@@ -155,6 +185,7 @@ public:
     }
 
     task<netdev_survey> read_netdevs(std::string device, std::chrono::milliseconds) override {
+        co_await pause_();
         netdev_survey seen;
         for (const auto& [address, other] : world_.devices) {
             if (!has_netdevs(other)) continue;
@@ -171,7 +202,7 @@ public:
     }
 
     task<void> change_netdev(netdev_change change, std::chrono::milliseconds) override {
-        if (world_.pause) co_await world_.pause();
+        co_await pause_();
         co_return world_.faults.act("rtnetlink", error_code::host_stuck,
                                     [&] { return change_now(change); });
     }
@@ -390,41 +421,78 @@ private:
     }
 
     fake_world& world_;
+    std::function<boost::asio::awaitable<void>()> pause_;
 };
 
+/// A connection to the QEMU that runs now: another one of the same name is not at its end.
 class fake_guest final : public guest_link {
 public:
-    /// A connection to the QEMU that runs now: another one of the same name is not at its end.
-    fake_guest(fake_world& world, std::string name)
-        : world_(world), name_(std::move(name)), identity_(guest().identity) {}
+    fake_guest(fake_world& world, std::string name,
+               std::function<boost::asio::awaitable<void>()> pause)
+        : world_(world), name_(std::move(name)), pause_(std::move(pause)),
+          identity_(guest().identity) {
+        ++guest().clients;
+    }
+    ~fake_guest() override {
+        if (guest().identity == identity_) --guest().clients;
+    }
 
-    task<guest_facts> survey(duration) override { co_return guest_facts{}; }
+    task<guest_facts> survey(duration) override {
+        co_await pause_();
+        if (!is_open()) co_return lost();
+        guest_facts facts;
+        facts.name = name_;
+        facts.running = !guest().paused;
+        facts.vfio_pci = device_model{"vfio-pci", {}};
+        for (int i = 0; i < 4; ++i) {
+            auto& port = facts.ports.emplace_back();
+            port.bus = "rp" + std::to_string(i);
+            port.takes_hot_add = port.single_slot = true;
+            for (const auto& [id, bus] : guest().buses)
+                if (bus == port.bus) port.occupants.push_back(id);
+        }
+        for (const auto& [id, host] : guest().devices) {
+            auto& device = facts.devices.emplace_back();
+            device.qdev_id = id;
+            device.host = host;
+            device.type = "vfio-pci";
+            device.bus = guest().buses[id];
+        }
+        co_return facts;
+    }
 
     task<void> device_add(std::string arguments, duration) override {
-        if (world_.pause) co_await world_.pause();
+        co_await pause_();
         if (!is_open()) co_return lost();
         co_return world_.faults.act("device_add", error_code::timed_out,
                                     [&] { return add(arguments); });
     }
 
     task<void> device_del(std::string qdev_id, duration) override {
-        if (world_.pause) co_await world_.pause();
+        co_await pause_();
         if (!is_open()) co_return lost();
-        co_return world_.faults.act("device_del", error_code::timed_out, [&] {
-            if (!guest().paused) guest().devices.erase(qdev_id);
-            return result<void>{};
-        });
+        co_return world_.faults.act("device_del", error_code::timed_out,
+                                    [&] { return remove(qdev_id); });
     }
 
     task<guest_sight> look(std::string qdev_id, duration) override {
+        co_await pause_();
         if (!is_open()) co_return lost();
+        if (world_.faults.loses_answer())
+            co_return error{error_code::timed_out, "qom-list", "no answer came", {}};
         const bool there = guest().devices.contains(qdev_id);
         // The sight of a device that the guest is about to give back.
-        if (there && guest().rejects) guest().devices.erase(qdev_id);
+        if (there && guest().rejects) {
+            guest().devices.erase(qdev_id);
+            guest().buses.erase(qdev_id);
+        }
         co_return there && !guest().rejects ? guest_sight::configured : guest_sight::gone;
     }
 
-    boost::asio::awaitable<void> wait_for_change(std::string, duration) override { co_return; }
+    boost::asio::awaitable<void> wait_for_change(std::string, duration most) override {
+        co_await world_.time.wait_for(most, &guest().changed);
+        co_await pause_();
+    }
     std::string address() const override { return "qmp:/run/" + name_; }
     bool is_open() const override {
         const auto& now = world_.guests.at(name_);
@@ -450,11 +518,24 @@ private:
                 return refusal;
         if (world_.devices.at(host).driver != "vfio-pci") return refusal;
         guest().devices[id] = host;
+        guest().buses[id] = arguments.value("bus", "");
+        return {};
+    }
+
+    /// The answer says only that the guest was asked.
+    result<void> remove(const std::string& id) {
+        if (!guest().devices.contains(id)) return {};
+        guest().leaving.insert(id);
+        world_.time.later(world_.latency() * 10, [&world = world_, name = name_, who = identity_] {
+            auto& state = world.guests.at(name);
+            if (state.runs && state.identity == who) world.let_go(state);
+        });
         return {};
     }
 
     fake_world& world_;
     std::string name_;
+    std::function<boost::asio::awaitable<void>()> pause_;
     process_identity identity_;
 };
 

@@ -30,6 +30,8 @@ public:
     void plan_fault(int at, fault what) { planned_.push_back({count_ + at, what}); }
     void clear() { planned_.clear(); }
     int count() const { return count_; }
+    /// Those that were no mere looks.
+    int changes() const { return count_ - looks_; }
 
     /// Does `effect`, or what was planned for this act.
     result<void> act(const std::string& where, error_code lost,
@@ -43,6 +45,25 @@ public:
         if (what == fault::fails_late)
             return error{error_code::command_failed, where, "it fails late", {}};
         if (what == fault::answer_lost) return error{lost, where, "the answer was lost", {}};
+        return done;
+    }
+
+    /// The same for a look, whose answer can only be lost.
+    bool loses_answer() {
+        ++looks_;
+        const auto what = take();
+        if (what == fault::dies_before || what == fault::dies_after) throw process_death{};
+        return what != fault::none;
+    }
+
+    /// The same for a save to the journal, which is whole or not at all.
+    result<void> save(const std::function<result<void>()>& effect) {
+        const auto what = take();
+        if (what == fault::dies_before) throw process_death{};
+        if (what != fault::none && what != fault::dies_after)
+            return error{error_code::journal_unavailable, "journal.db", "it fails", {}};
+        auto done = effect();
+        if (what == fault::dies_after) throw process_death{};
         return done;
     }
 
@@ -60,6 +81,7 @@ private:
     };
     std::vector<planned> planned_;
     int count_ = 0;
+    int looks_ = 0;
 };
 
 } // namespace vmplug::testing

@@ -3,9 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 
+#include <sqlite3.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +24,14 @@ struct temporary_directory {
     ~temporary_directory() { std::filesystem::remove_all(path); }
     std::string path;
 };
+
+/// What another vmplug, or somebody with a tool, did to the file.
+void run_sql(const std::string& directory, const char* statements) {
+    sqlite3* database = nullptr;
+    REQUIRE(sqlite3_open((directory + "/journal.db").c_str(), &database) == SQLITE_OK);
+    CHECK(sqlite3_exec(database, statements, nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(database);
+}
 
 operation_record sample() {
     operation_record record;
@@ -187,4 +197,100 @@ TEST_CASE("a torn end of the journal loses the last save alone") {
     }
     std::filesystem::remove_all(directory);
     std::filesystem::remove_all(copy);
+}
+
+TEST_CASE("an older state is not saved over a newer one") {
+    const temporary_directory directory;
+    auto mine = journal::open(directory.path).value();
+    auto other = journal::open(directory.path).value();
+    auto record = sample();
+    REQUIRE(mine.save(record).has_value());
+    auto stale = other.load(record.number).value();
+    record.state = operation_state::closed;
+    record.ended = outcome::done;
+    REQUIRE(mine.save(record).has_value());
+    stale.steps.front().planned.arguments["driver"] = "stale";
+    const auto saved = other.save(stale);
+    REQUIRE(saved.has_error());
+    CHECK(saved.error().code == error_code::operation_conflict);
+    CHECK(mine.load(record.number)->state == operation_state::closed);
+    auto again = other.load(record.number).value();
+    CHECK(other.save(again).has_value());
+}
+
+TEST_CASE("a journal of before is read, and saved to") {
+    const temporary_directory directory;
+    auto record = sample();
+    {
+        auto made = journal::open(directory.path).value();
+        REQUIRE(made.save(record).has_value());
+    }
+    run_sql(directory.path, "update operation set body = json_remove(body, '$.version')");
+    auto journal = journal::open(directory.path).value();
+    auto found = journal.load(1).value();
+    CHECK(found.version == 0);
+    CHECK(journal.save(found).has_value());
+    CHECK(journal.save(found).has_value());
+    CHECK(journal.load(1)->version == 2);
+}
+
+TEST_CASE("one record that cannot be read does not stand in the way of the others") {
+    const temporary_directory directory;
+    {
+        auto made = journal::open(directory.path).value();
+        for (int i = 0; i < 3; ++i) {
+            auto record = sample();
+            REQUIRE(made.save(record).has_value());
+        }
+    }
+    run_sql(directory.path,
+            "update operation set body = json_set(body, '$.state', 'odd') where number = 1;"
+            "update step set body = '{' where operation = 2");
+    auto journal = journal::open(directory.path).value();
+    const auto open = journal.load_open().value();
+    REQUIRE(open.size() == 3);
+    CHECK(open[0].failure->code == error_code::journal_corrupt);
+    CHECK(open[0].number == 1);
+    CHECK(open[1].failure->code == error_code::journal_corrupt);
+    CHECK(open[1].steps.empty());
+    CHECK_FALSE(open[2].failure.has_value());
+}
+
+TEST_CASE("the history has an end, and what is away does not") {
+    const temporary_directory directory;
+    auto journal = journal::open(directory.path).value();
+    run_sql(directory.path, "pragma synchronous = off");
+    auto away = sample();
+    away.state = operation_state::closed;
+    away.ended = outcome::done;
+    REQUIRE(journal.save(away).has_value());
+    auto open = sample();
+    open.request_id = "open";
+    REQUIRE(journal.save(open).has_value());
+    // As a long life leaves it: attaches that were taken back.
+    run_sql(
+        directory.path,
+        "with recursive n (i) as (select 3 union all select i + 1 from n where i < 9999) "
+        "insert into operation select i, case i % 2 when 1 then 'attach' else 'detach' end, "
+        "'closed', 'done', case i % 2 when 1 then 0 else i - 1 end, "
+        "(select json_set(body, '$.state', 'closed', '$.outcome', 'done') from operation where "
+        "number = 1) from n;"
+        "insert into step select number, 0, (select body from step where operation = 1) from "
+        "operation where number > 2;"
+        "insert into operation select 99999, 'bind', 'closed', 'refused', 0, body from operation "
+        "where number = 1; delete from operation where number = 99999");
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(journal.load_assignments()->size() == 2); // the last attach has no detach
+    CHECK(journal.load_open()->size() == 1);
+    const auto took = std::chrono::steady_clock::now() - begin;
+    MESSAGE("a look at what is open and away among 10,000: "
+            << std::chrono::duration_cast<std::chrono::milliseconds>(took).count() << " ms");
+    CHECK(took < std::chrono::milliseconds(500));
+    auto latest = sample();
+    REQUIRE(journal.save(latest).has_value());
+    REQUIRE(latest.number == 100'000);
+    CHECK(journal.load_latest(100'000)->size() < 2'100);
+    CHECK(journal.load_assignments()->size() == 2);
+    CHECK(journal.load_open()->size() == 2);
+    CHECK(journal.find_request("open")->operation.number == open.number);
 }

@@ -1,0 +1,94 @@
+#include "engine/use_case.hpp"
+
+namespace vmplug {
+namespace {
+
+/// A device of this host can only go to a QEMU of this host.
+error unknown_process(const situation& seen) {
+    return {error_code::vm_unproven, seen.monitor,
+            "no process of this host is seen to answer there: it may be another host's QEMU",
+            "name the guest by its pid; --force goes on without knowing it"};
+}
+
+} // namespace
+
+using boost::asio::awaitable;
+
+awaitable<operation_report> use_case::attach(std::string guest, std::string device,
+                                             attach_request request, std::string request_id,
+                                             bool dry_run) {
+    const request_key key{request_id, "attach " + guest + " " + device + " " + request.id};
+    // First of all: the guest may have ended, and the device have changed its name, since then.
+    auto opened = open_records(dry_run);
+    if (opened.has_error()) co_return refusal(opened.error());
+    auto earlier = co_await find_earlier(**opened, key);
+    if (earlier.has_error()) co_return refusal(earlier.error());
+    if (earlier->number != 0) co_return co_await repeat(**opened, std::move(*earlier), dry_run);
+    auto reached = co_await at_.vms.find(guest, request.uid);
+    if (reached.has_error()) co_return refusal(reached.error());
+    // A name needs no connection to be somebody else's.
+    if (!reached->by_address)
+        if (auto owned = at_.vms.check_owner(*reached, request.uid); owned.has_error())
+            co_return refusal(owned.error());
+    auto ours = co_await hold_device(device, dry_run);
+    if (ours.has_error()) co_return refusal(ours.error());
+    // Again under the lease: the first of two with one id is on record before the second looks.
+    earlier = co_await find_earlier(*ours->book, key);
+    if (earlier.has_error()) co_return refusal(earlier.error());
+    if (earlier->number != 0) {
+        ours->held = new_leases();
+        co_return co_await repeat(*ours->book, std::move(*earlier), dry_run);
+    }
+    request.device = ours->address;
+    co_return co_await attach_held(*ours, std::move(*reached), std::move(request), key, dry_run);
+}
+
+/// Connects in the guest's turn, and finds out whose guest it is before it is asked for anything.
+awaitable<result<std::unique_ptr<guest_link>>>
+use_case::reach(held_leases* held, guest_reference& guest, std::optional<std::uint32_t> uid) {
+    const auto key = guest.lease_key();
+    result<void> turn;
+    if (held) turn = co_await take_turn(*held, guest);
+    if (turn.has_error()) co_return turn.error();
+    auto link = co_await connect(guest);
+    if (link.has_error()) co_return link.error();
+    const auto found = co_await at_.vms.find_process(guest, **link);
+    if (found.has_error()) co_return found.error();
+    if (auto owned = at_.vms.check_owner(guest, uid); owned.has_error()) co_return owned.error();
+    // Whoever names the process waits for its turn by that.
+    if (held && guest.lease_key() != key) turn = co_await take_turn(*held, guest);
+    if (turn.has_error()) co_return turn.error();
+    co_return std::move(*link);
+}
+
+awaitable<operation_report> use_case::attach_held(held_device& ours, guest_reference guest,
+                                                  attach_request request, request_key key,
+                                                  bool dry_run) {
+    auto link = co_await reach(dry_run ? nullptr : &ours.held, guest, request.uid);
+    if (link.has_error()) co_return refusal(link.error());
+    auto facts = co_await survey(**link);
+    if (facts.has_error()) co_return refusal(facts.error());
+    auto seen = co_await look_around(ours);
+    if (seen.has_error()) co_return refusal(seen.error());
+    seen->guest = std::move(*facts);
+    // What a guest calls itself is nothing to find it by.
+    seen->guest.name = guest.name();
+    // As it is in our turn: whoever had the turn before may have raised its limits.
+    if (guest.process) guest.process = co_await at_.vms.read_process(guest.identity);
+    seen->qemu = guest.process;
+    seen->monitor = (*link)->address();
+    seen->view = co_await at_.reader.view_device(seen->host, seen->qemu, ours.address);
+    work wanted;
+    wanted.kind = operation_kind::attach;
+    wanted.planned = plan_attach(request, *seen);
+    if (!guest.process && !request.force)
+        wanted.planned.refusals.insert(wanted.planned.refusals.begin(), unknown_process(*seen));
+    wanted.request = std::move(key);
+    wanted.busy = std::move(ours.busy);
+    wanted.guest = std::move(guest);
+    wanted.link = std::move(*link);
+    wanted.add_deadline = request.add_deadline;
+    co_return co_await carry_out(*ours.book, std::move(wanted), dry_run);
+}
+
+} // namespace vmplug

@@ -1,0 +1,179 @@
+#include "engine/use_case.hpp"
+#include "plan/plan_return.hpp"
+#include "step/step_kind.hpp"
+
+#include <algorithm>
+
+namespace vmplug {
+namespace {
+
+using boost::asio::awaitable;
+
+/// What may be meant by a guest's name and a device's id: open detaches, and assignments that
+/// nobody takes back yet.
+struct candidates {
+    std::vector<operation_record> records;
+    std::vector<std::string> ids; ///< of that guest, for a mistyped one
+};
+
+awaitable<result<candidates>> find_candidates(records& book, std::string guest, std::string id) {
+    auto open = co_await book.load_open();
+    if (open.has_error()) co_return open.error();
+    auto assigned = co_await book.load_assignments();
+    if (assigned.has_error()) co_return assigned.error();
+    candidates found;
+    for (auto& record : *open)
+        if (record.kind == operation_kind::detach && is_for(record, guest, id))
+            found.records.push_back(std::move(record));
+    for (auto& record : *assigned) {
+        const bool leaving = std::ranges::find(found.records, record.number,
+                                               &operation_record::releases) != found.records.end();
+        if (names_guest(record.subject, guest)) found.ids.push_back(field(record.subject, "id"));
+        if (is_for(record, guest, id) && !leaving) found.records.push_back(std::move(record));
+    }
+    co_return found;
+}
+
+std::string list_owners(const std::vector<operation_record>& records) {
+    std::string text;
+    for (const auto& each : records)
+        text += (text.empty() ? "pid " : ", pid ") + field(each.subject, "guest_pid") + " has " +
+                field(each.subject, "device");
+    return text;
+}
+
+/// What stays bound when the guest has let go: as if it had been bound alone.
+operation_record left_bound(const operation_record& attached, const world& at) {
+    operation_record bound;
+    bound.kind = operation_kind::bind;
+    bound.state = operation_state::closed;
+    bound.ended = outcome::done;
+    bound.subject["device"] = field(attached.subject, "device");
+    bound.runner = at.self;
+    bound.started = bound.ended_at = at.time.date();
+    bound.steps = binding_steps(attached);
+    return bound;
+}
+
+} // namespace
+
+awaitable<operation_report> use_case::detach(std::string guest, detach_request request,
+                                             std::string request_id, bool dry_run) {
+    auto opened = open_records(dry_run);
+    if (opened.has_error()) co_return refusal(opened.error());
+    const request_key key{request_id, "detach " + guest + " " + request.id};
+    auto& book = **opened;
+    auto earlier = co_await find_earlier(book, key);
+    if (earlier.has_error()) co_return refusal(earlier.error());
+    if (earlier->number != 0 && earlier->state == operation_state::closed)
+        co_return co_await repeat(book, std::move(*earlier), dry_run);
+    // The key may be known already: of the detach that is open.
+    const auto new_key = earlier->number == 0 ? key : request_key();
+    auto meant = co_await find_assignment(book, guest, request.id);
+    if (meant.has_error()) co_return refusal(meant.error());
+    if (meant->kind == operation_kind::detach)
+        co_return co_await go_on_detaching(book, std::move(*meant), std::move(request), new_key,
+                                           dry_run);
+    auto held = new_leases();
+    if (!dry_run) {
+        auto taken = co_await hold_again(held, *meant);
+        if (taken.has_error()) co_return refusal(taken.error());
+    }
+    // Somebody else may have detached it before the leases were ours.
+    const auto still = co_await find_assignment(book, guest, request.id);
+    if (still.has_error()) co_return refusal(still.error());
+    if (still->number != meant->number)
+        co_return refusal({error_code::operation_conflict,
+                           guest + " " + request.id,
+                           "another operation has changed what is meant; repeat it",
+                           {}});
+    co_return co_await detach_held(book, *still, std::move(request), key, dry_run);
+}
+
+/// The one record that a guest's name and a device's id mean. An assignment belongs to a process:
+/// that of a QEMU which has ended is not taken for the one of that name that runs now.
+awaitable<result<operation_record>> use_case::find_assignment(records& book, std::string guest,
+                                                              std::string id) {
+    const auto where = guest + " " + id;
+    if (guest.empty() || id.empty())
+        co_return error{error_code::invalid_argument,
+                        where,
+                        "the name of a guest and the id of a device cannot be empty",
+                        {}};
+    auto found = co_await find_candidates(book, guest, id);
+    if (found.has_error()) co_return found.error();
+    std::vector<operation_record> ended;
+    auto& living = found->records;
+    for (auto each = living.begin(); each != living.end();) {
+        const auto qemu = guest_process(*each);
+        const bool runs = qemu.pid == 0 || at_.host.is_alive(qemu);
+        if (!runs) ended.push_back(std::move(*each));
+        each = runs ? each + 1 : living.erase(each);
+    }
+    if (living.size() == 1) co_return std::move(living.front());
+    if (living.size() > 1)
+        co_return error{error_code::vm_ambiguous, where,
+                        "several guests have a device of that id: " + list_owners(living),
+                        "name the guest by its pid"};
+    if (ended.empty())
+        co_return error{error_code::not_attached, where,
+                        "vmplug has attached no device of that id to that guest" +
+                            did_you_mean(id, found->ids),
+                        "`vmplug list` shows what is assigned to whom"};
+    const auto now = co_await at_.vms.find(guest, std::nullopt);
+    if (now.has_value() && now->process)
+        co_return error{error_code::not_attached, where,
+                        "vmplug has attached no device of that id to the QEMU that runs now (pid " +
+                            std::to_string(now->identity.pid) +
+                            "); one that has ended still has: " + list_owners(ended),
+                        "`vmplug recover` takes that home"};
+    if (ended.size() > 1)
+        co_return error{error_code::vm_ambiguous, where,
+                        "several guests that have ended had a device of that id: " +
+                            list_owners(ended),
+                        "`vmplug recover` takes all of them home"};
+    co_return std::move(ended.front());
+}
+
+awaitable<operation_report> use_case::detach_held(records& book, operation_record attached,
+                                                  detach_request request, request_key key,
+                                                  bool dry_run) {
+    if (const auto fine = check_record(attached); fine.has_error())
+        co_return disbelieved(std::move(attached), fine.error());
+    auto seen = co_await look_around(book);
+    if (seen.has_error()) co_return refusal(seen.error());
+    work wanted;
+    if (dry_run) wanted.busy = co_await find_holder(attached);
+    wanted.kind = operation_kind::detach;
+    wanted.planned = plan_detach(request, attached, *seen);
+    wanted.request = std::move(key);
+    wanted.releases = attached.number;
+    wanted.guest = co_await at_.vms.find_again(attached);
+    if (wanted.planned.refusals.empty() && !dry_run) {
+        auto kept = co_await keep_for_others(book, attached, *seen, request.keep_bound);
+        if (kept.has_error()) co_return refusal(kept.error());
+    }
+    co_return co_await carry_out(book, std::move(wanted), dry_run);
+}
+
+/// What the leaving attach knows of the way home goes to whoever still needs it, before anything
+/// else happens.
+awaitable<result<void>> use_case::keep_for_others(records& book, const operation_record& attached,
+                                                  const situation& seen, bool keep_bound) const {
+    for (auto& heir : hand_over(attached, seen))
+        if (auto saved = co_await book.save(heir); saved.has_error()) co_return saved;
+    if (!keep_bound || find_sharer(attached, seen)) co_return result<void>();
+    auto bound = left_bound(attached, at_);
+    if (bound.steps.empty()) co_return result<void>();
+    co_return co_await book.save(bound);
+}
+
+/// A detach that was left open, with the patience of this one.
+awaitable<operation_report> use_case::go_on_detaching(records& book, operation_record record,
+                                                      detach_request request, request_key key,
+                                                      bool dry_run) {
+    std::optional<patience> changed(patience{request.wait_guest, std::move(key)});
+    co_return co_await recover_one(book, std::move(record), dry_run, std::move(changed));
+}
+
+} // namespace vmplug

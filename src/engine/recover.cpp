@@ -1,0 +1,135 @@
+#include "engine/operation_runner.hpp"
+#include "engine/use_case.hpp"
+#include "step/step_kind.hpp"
+
+#include <algorithm>
+
+namespace vmplug {
+
+using boost::asio::awaitable;
+
+awaitable<result<std::vector<operation_report>>> use_case::recover(bool dry_run) {
+    auto opened = open_records(dry_run);
+    if (opened.has_error()) co_return opened.error();
+    auto& book = **opened;
+    auto open = co_await book.load_open();
+    if (open.has_error()) co_return open.error();
+    std::vector<operation_report> reports;
+    for (auto& record : *open)
+        reports.push_back(co_await recover_one(book, std::move(record), dry_run));
+    open = co_await book.load_open();
+    if (open.has_error()) co_return open.error();
+    auto assigned = co_await book.load_assignments();
+    if (assigned.has_error()) co_return assigned.error();
+    for (auto& record : *assigned) {
+        if (const auto fine = check_record(record); fine.has_error()) {
+            reports.push_back(disbelieved(std::move(record), fine.error()));
+            continue;
+        }
+        // A detach that is still open was reported above.
+        const bool leaving =
+            std::ranges::find(*open, record.number, &operation_record::releases) != open->end();
+        if (!leaving && co_await has_lost(record))
+            reports.push_back(co_await take_home(book, std::move(record), dry_run));
+    }
+    co_return reports;
+}
+
+awaitable<operation_report> use_case::repeat(records& book, operation_record earlier,
+                                             bool dry_run) {
+    operation_report report;
+    if (earlier.state == operation_state::closed)
+        report = settled(std::move(earlier));
+    else
+        report = co_await recover_one(book, std::move(earlier), dry_run);
+    report.repeated = true;
+    co_return report;
+}
+
+awaitable<operation_report> use_case::recover_one(records& book, operation_record record,
+                                                  bool dry_run, std::optional<patience> changed) {
+    if (const auto fine = check_record(record); fine.has_error())
+        co_return disbelieved(std::move(record), fine.error());
+    if (record.steps.empty())
+        co_return disbelieved(std::move(record),
+                              {error_code::journal_corrupt, "steps", "they are missing", {}});
+    if (dry_run) {
+        const auto holder = co_await find_holder(record);
+        if (holder.empty()) co_return co_await preview(std::move(record));
+        co_return left_alone(
+            std::move(record),
+            {error_code::device_busy, {}, "another operation works on it: " + holder, {}});
+    }
+    auto held = new_leases();
+    auto taken = co_await hold_again(held, record);
+    if (taken.has_error()) co_return left_alone(std::move(record), taken.error());
+    // It may have been settled while we waited.
+    auto now = co_await book.load(record.number);
+    if (now.has_error()) co_return refusal(now.error());
+    if (now->state == operation_state::closed) co_return settled(std::move(*now));
+    if (changed && !changed->key.id.empty()) {
+        const auto noted =
+            co_await book.note_request(changed->key.id, changed->key.asked, now->number);
+        if (noted.has_error()) co_return left_alone(std::move(*now), noted.error());
+    }
+    if (changed) now->steps.front().planned.arguments["wait_ms"] = changed->wait_ms();
+    co_return co_await resume(book, std::move(*now));
+}
+
+/// What would be done with an unfinished operation, and on what grounds. Changes nothing.
+awaitable<operation_report> use_case::preview(operation_record record) {
+    auto guest = co_await at_.vms.find_again(record);
+    auto machine = operation_machine::resume(record);
+    operation_runner runner(at_, options_);
+    operation_report report;
+    report.seen = co_await runner.look(machine, std::move(guest));
+    const auto& after = machine.record();
+    const bool back = after.state == operation_state::reverting;
+    report.would = back ? "undo what was done" : "go on";
+    if (after.ended && after.state != operation_state::closed)
+        report.would = "wait: the world does not answer";
+    report.record = std::move(record);
+    co_return report;
+}
+
+awaitable<operation_report> use_case::resume(records& book, operation_record record) {
+    auto guest = co_await at_.vms.find_again(record);
+    record.runner = at_.self;
+    auto machine = operation_machine::resume(std::move(record));
+    operation_runner runner(at_, options_);
+    co_await runner.run(machine, book, std::move(guest), nullptr, attach_request().add_deadline);
+    co_return settled(machine.record());
+}
+
+/// Whether the guest has the device no more: its QEMU has ended, or it gave the device back by
+/// itself. What cannot be found out counts as no.
+awaitable<bool> use_case::has_lost(operation_record attached) {
+    if (attached.kind != operation_kind::attach) co_return false;
+    const auto qemu = guest_process(attached);
+    if (qemu.pid != 0 && !at_.host.is_alive(qemu)) co_return true;
+    auto guest = co_await at_.vms.find_again(attached);
+    auto link = co_await connect(std::move(guest));
+    if (link.has_error()) co_return false;
+    const auto sight =
+        co_await (*link)->look(field(attached.subject, "id"), options_.guest_deadline);
+    co_return sight.has_value() && *sight == guest_sight::gone;
+}
+
+awaitable<operation_report> use_case::take_home(records& book, operation_record attached,
+                                                bool dry_run) {
+    auto held = new_leases();
+    if (!dry_run) {
+        auto taken = co_await hold_again(held, attached);
+        if (taken.has_error()) co_return left_alone(std::move(attached), taken.error());
+    }
+    // Another detach may have taken it home meanwhile, or have left it more to take along.
+    auto assigned = co_await book.load_assignments();
+    if (assigned.has_error()) co_return refusal(assigned.error());
+    const auto still = std::ranges::find(*assigned, attached.number, &operation_record::number);
+    if (still == assigned->end()) co_return settled(std::move(attached));
+    detach_request request;
+    request.id = field(attached.subject, "id");
+    co_return co_await detach_held(book, *still, std::move(request), request_key(), dry_run);
+}
+
+} // namespace vmplug

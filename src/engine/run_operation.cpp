@@ -1,0 +1,133 @@
+#include "engine/run_operation.hpp"
+
+#include <chrono>
+#include <utility>
+
+namespace vmplug {
+namespace {
+
+using boost::asio::awaitable;
+using std::chrono::microseconds;
+
+error unknown_kind(const step_record& step) {
+    return {error_code::journal_corrupt, step.planned.kind,
+            "the journal names a kind of step that this vmplug does not know",
+            "use the version of vmplug that wrote it"};
+}
+
+/// The kind of a step whose fields are what they have to be: nothing is done with a record on its
+/// word alone.
+result<const step_kind_handler*> believe(const step_record& step) {
+    const auto* kind = find_step_kind(step.planned.kind);
+    if (!kind) return unknown_kind(step);
+    const auto fine = kind->check(step.planned.arguments, step.prior_state);
+    if (fine.has_error()) return fine.error();
+    return kind;
+}
+
+/// What cannot be written down so that it is believed later is not touched.
+error not_recordable(const step_record& step, const error& why) {
+    return {error_code::host_io,
+            step.planned.kind,
+            "what is there now cannot be recorded: " + why.where + ": " + why.text,
+            {}};
+}
+
+awaitable<void> observe(operation_machine& machine, step_context& context, std::size_t i) {
+    auto& step = machine.record().steps[i];
+    if (context.stop_requested && context.stop_requested()) {
+        machine.observed(
+            error{error_code::cancelled, step.planned.kind, "it was asked to stop", {}});
+        co_return;
+    }
+    const auto kind = believe(step);
+    if (kind.has_error()) {
+        machine.observed(kind.error());
+        co_return;
+    }
+    auto prior = co_await (*kind)->observe(context, step.planned.arguments);
+    if (prior.has_value()) {
+        const auto fine = (*kind)->check(step.planned.arguments, *prior);
+        if (fine.has_error()) prior = not_recordable(step, fine.error());
+    }
+    machine.observed(std::move(prior));
+}
+
+awaitable<void> apply(operation_machine& machine, step_context& context, std::size_t i) {
+    auto& step = machine.record().steps[i];
+    const auto begin = context.time.now();
+    const auto kind = believe(step);
+    if (kind.has_error()) {
+        machine.applied(kind.error());
+        co_return;
+    }
+    auto found = co_await (*kind)->apply(context, step.planned.arguments, step.prior_state);
+    step.duration = std::chrono::duration_cast<microseconds>(context.time.now() - begin);
+    if (found.has_error()) {
+        machine.applied(found.error());
+        co_return;
+    }
+    step.findings = std::move(*found);
+    machine.applied(result<void>{});
+}
+
+awaitable<void> probe(operation_machine& machine, step_context& context, std::size_t i) {
+    const auto& step = machine.record().steps[i];
+    const auto kind = believe(step);
+    if (kind.has_error()) {
+        machine.probed(kind.error());
+        co_return;
+    }
+    machine.probed(co_await (*kind)->probe(context, step.planned.arguments, step.prior_state));
+}
+
+awaitable<void> revert(operation_machine& machine, step_context& context, std::size_t i) {
+    const auto& step = machine.record().steps[i];
+    const auto kind = believe(step);
+    if (kind.has_error()) {
+        machine.reverted(kind.error());
+        co_return;
+    }
+    // The stop that was asked for is what is being done here: it does not cut the undo short.
+    auto stop_requested = std::exchange(context.stop_requested, nullptr);
+    auto undone = co_await (*kind)->revert(context, step.planned.arguments, step.prior_state);
+    context.stop_requested = std::move(stop_requested);
+    machine.reverted(undone);
+}
+
+awaitable<void> save(operation_machine& machine, records& book, clock& time) {
+    machine.record().ended_at = time.date();
+    machine.saved(co_await book.save(machine.record()));
+}
+
+} // namespace
+
+awaitable<void> run_operation(operation_machine& machine, records& book, step_context& context,
+                              const run_observer& observer) {
+    for (auto now = machine.next(); now.kind != action_kind::finish; now = machine.next()) {
+        const bool visible = now.kind == action_kind::apply || now.kind == action_kind::revert;
+        if (visible && observer.before) observer.before(machine.record(), now);
+        switch (now.kind) {
+        case action_kind::observe:
+            co_await observe(machine, context, now.step);
+            break;
+        case action_kind::save:
+            co_await save(machine, book, context.time);
+            break;
+        case action_kind::apply:
+            co_await apply(machine, context, now.step);
+            break;
+        case action_kind::probe:
+            co_await probe(machine, context, now.step);
+            break;
+        case action_kind::revert:
+            co_await revert(machine, context, now.step);
+            break;
+        case action_kind::finish:
+            break;
+        }
+        if (visible && observer.after) observer.after(machine.record(), now);
+    }
+}
+
+} // namespace vmplug

@@ -1,0 +1,209 @@
+#include "engine/use_case.hpp"
+
+#include "engine/operation_runner.hpp"
+
+#include <algorithm>
+
+namespace vmplug {
+
+using boost::asio::awaitable;
+
+operation_report refusal(error why) {
+    operation_report report;
+    report.ended = outcome::refused;
+    report.refusals.push_back(std::move(why));
+    return report;
+}
+
+operation_report refusal(plan planned) {
+    operation_report report;
+    report.ended = outcome::refused;
+    report.refusals = planned.refusals;
+    report.planned = std::move(planned);
+    return report;
+}
+
+operation_report disbelieved(operation_record record, error why) {
+    auto report = refusal(std::move(why));
+    report.record = std::move(record);
+    return report;
+}
+
+operation_report left_alone(operation_record record, error why) {
+    operation_report report;
+    report.record = std::move(record);
+    report.refusals.push_back(std::move(why));
+    return report;
+}
+
+operation_report settled(operation_record record) {
+    operation_report report;
+    report.ended = record.ended;
+    report.record = std::move(record);
+    return report;
+}
+
+bool is_for(const operation_record& record, const std::string& guest, const std::string& id) {
+    return names_guest(record.subject, guest) && field(record.subject, "id") == id;
+}
+
+held_leases use_case::new_leases() const {
+    return held_leases(at_.leases, at_.time);
+}
+
+result<std::shared_ptr<records>> use_case::open_records(bool dry_run) const {
+    return dry_run ? at_.store.open_to_read() : at_.store.open();
+}
+
+result<held_device> use_case::hold(const host_facts& known, host_address address,
+                                   bool dry_run) const {
+    auto opened = open_records(dry_run);
+    if (opened.has_error()) return opened.error();
+    auto held = new_leases();
+    if (dry_run) {
+        auto busy = held.find_holder(known, address);
+        return held_device{address, std::move(*opened), std::move(held), std::move(busy)};
+    }
+    if (auto taken = held.take_device(known, address); taken.has_error()) return taken.error();
+    return held_device{address, std::move(*opened), std::move(held)};
+}
+
+awaitable<result<held_device>> use_case::hold_device(std::string device, bool dry_run) const {
+    if (device.empty())
+        co_return error{
+            error_code::invalid_argument, "DEVICE", "the name of a device cannot be empty", {}};
+    // Enough to know what is meant; the rest is read under the leases.
+    const auto known = co_await at_.reader.read_names();
+    const auto address = find_device(known, device);
+    if (address.has_error()) co_return address.error();
+    co_return hold(known, *address, dry_run);
+}
+
+awaitable<result<held_device>> use_case::hold_recorded_device(std::string device,
+                                                              bool dry_run) const {
+    auto there = co_await hold_device(device, dry_run);
+    const auto address = parse_host_address(device);
+    if (there.has_value() || there.error().code != error_code::device_not_found || !address)
+        co_return there;
+    auto gone = hold(host_facts(), *address, dry_run);
+    if (gone.has_error()) co_return gone;
+    const auto assigned = co_await gone->book->load_assignments();
+    if (assigned.has_error()) co_return assigned.error();
+    const auto is_recorded = [&](const operation_record& record) {
+        return field(record.subject, "device") == format_address(*address);
+    };
+    co_return std::ranges::any_of(*assigned, is_recorded) ? std::move(gone) : std::move(there);
+}
+
+awaitable<result<operation_record>> use_case::find_earlier(records& book,
+                                                           const request_key& key) const {
+    if (key.id.empty()) co_return operation_record();
+    auto earlier = co_await book.find_request(key.id);
+    if (earlier.has_error()) co_return earlier.error();
+    if (earlier->operation.number == 0 || earlier->asked == key.asked)
+        co_return std::move(earlier->operation);
+    co_return error{error_code::invalid_argument, key.id,
+                    "this request id stands for another request: " + earlier->asked,
+                    "give each request an id of its own"};
+}
+
+awaitable<result<void>> use_case::hold_again(held_leases& held, operation_record record) const {
+    const auto device = parse_host_address(field(record.subject, "device"));
+    if (device.has_error()) co_return device.error();
+    const auto known = co_await at_.reader.read_functions();
+    // The device's is not waited for: whoever has it works on it.
+    if (auto taken = held.take_device(known, *device); taken.has_error()) co_return taken;
+    if (record.kind == operation_kind::bind || record.kind == operation_kind::release)
+        co_return result<void>{};
+    auto guest = co_await at_.vms.find_again(record);
+    co_return co_await take_turn(held, std::move(guest));
+}
+
+awaitable<std::string> use_case::find_holder(const operation_record& record) const {
+    const auto device = parse_host_address(field(record.subject, "device"));
+    if (device.has_error()) co_return std::string();
+    const auto known = co_await at_.reader.read_functions();
+    co_return new_leases().find_holder(known, *device);
+}
+
+awaitable<result<void>> use_case::take_turn(held_leases& held, guest_reference guest) const {
+    return held.take_guest(std::move(guest), options_.turn_deadline,
+                           options_.observer.stop_requested);
+}
+
+awaitable<result<situation>> use_case::look_around(records& book) const {
+    situation seen;
+    seen.host = co_await at_.reader.read_host();
+    auto assigned = co_await book.load_assignments();
+    if (assigned.has_error()) co_return assigned.error();
+    seen.assigned = std::move(*assigned);
+    auto open = co_await book.load_open();
+    if (open.has_error()) co_return open.error();
+    seen.open = std::move(*open);
+    co_return seen;
+}
+
+awaitable<result<situation>> use_case::look_around(held_device& ours) const {
+    auto seen = co_await look_around(*ours.book);
+    if (seen.has_value())
+        seen->host.abilities[ours.address] =
+            co_await at_.reader.read_abilities(seen->host, ours.address);
+    co_return seen;
+}
+
+awaitable<result<std::unique_ptr<guest_link>>> use_case::connect(guest_reference guest) const {
+    return at_.vms.connect(std::move(guest), options_.greeting_deadline);
+}
+
+/// QEMU shows the path that it was given a device by; who the device is, the host says.
+awaitable<result<guest_facts>> use_case::survey(guest_link& link) const {
+    auto facts = co_await link.survey(options_.guest_deadline);
+    if (facts.has_error()) co_return facts;
+    for (auto& device : facts->devices) {
+        if (!device.host.starts_with("/sys/")) continue;
+        if (const auto address = at_.reader.resolve_device(device.host))
+            device.host = format_address(*address);
+    }
+    co_return facts;
+}
+
+awaitable<result<guest_view>> use_case::query_guest(std::string guest) {
+    auto found = co_await at_.vms.find(std::move(guest), std::nullopt);
+    if (found.has_error()) co_return found.error();
+    auto link = co_await connect(*found);
+    if (link.has_error()) co_return link.error();
+    const auto answering = co_await at_.vms.find_process(*found, **link);
+    if (answering.has_error()) co_return answering.error();
+    auto facts = co_await survey(**link);
+    if (facts.has_error()) co_return facts.error();
+    guest_view view;
+    view.process = found->process;
+    view.monitor = (*link)->address();
+    view.facts = std::move(*facts);
+    if (found->process && !found->process->name.empty()) view.facts.name = found->process->name;
+    co_return view;
+}
+
+awaitable<operation_report> use_case::carry_out(records& book, work wanted, bool dry_run) {
+    if (!wanted.planned.refusals.empty()) co_return refusal(std::move(wanted.planned));
+    if (!wanted.busy.empty())
+        wanted.planned.notes.push_back("another operation works on it now: " + wanted.busy);
+    operation_report report;
+    if (!dry_run) {
+        auto record = make_record(wanted.kind, wanted.planned);
+        record.request_id = wanted.request.id;
+        record.asked = wanted.request.asked;
+        record.releases = wanted.releases;
+        record.runner = at_.self;
+        record.started = at_.time.date();
+        operation_machine machine(std::move(record));
+        operation_runner runner(at_, options_);
+        co_await runner.run(machine, book, std::move(wanted.guest), std::move(wanted.link),
+                            wanted.add_deadline);
+        report = settled(machine.record());
+    }
+    report.planned = std::move(wanted.planned);
+    co_return report;
+}
+
+} // namespace vmplug

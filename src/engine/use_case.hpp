@@ -1,0 +1,149 @@
+#pragma once
+
+#include "engine/held_leases.hpp"
+#include "engine/world.hpp"
+#include "plan/plan_attach.hpp"
+
+#include <vmplug/controller.hpp>
+
+namespace vmplug {
+
+/// Nothing was touched.
+operation_report refusal(error why);
+operation_report refusal(plan planned);
+
+/// An operation of the journal that cannot be believed: nothing was done with it.
+operation_report disbelieved(operation_record record, error why);
+
+/// An operation of the journal that stays as it is, and why.
+operation_report left_alone(operation_record record, error why);
+
+/// How an operation of the journal has ended.
+operation_report settled(operation_record record);
+
+/// Whether `record` is about the device `id` of the guest that a person calls `guest`.
+bool is_for(const operation_record& record, const std::string& guest, const std::string& id);
+
+/// A device that is ours for one operation, and the records to write it to.
+struct held_device {
+    host_address address;
+    std::shared_ptr<records> book;
+    held_leases held;
+    std::string busy = {}; ///< of a dry run, which holds nothing: who works on it
+};
+
+/// A caller's key for a request, and the request in words: the same key has to ask for the same.
+struct request_key {
+    std::string id; ///< empty: none
+    std::string asked;
+};
+
+/// What was planned, and all that is needed to run it.
+struct work {
+    operation_kind kind{};
+    plan planned;
+    request_key request;
+    std::int64_t releases = 0;        ///< the operation that it takes back
+    guest_reference guest;            ///< not needed for what concerns the host alone
+    std::unique_ptr<guest_link> link; ///< nullptr: made when it is needed
+    std::chrono::milliseconds add_deadline = attach_request().add_deadline;
+    std::string busy = {}; ///< of a dry run: who works on the device
+};
+
+/// One operation, from the request to its report: what attach.cpp, detach.cpp, bind.cpp and
+/// recover.cpp do, on what use_case.cpp gives all of them. It owns all that belongs to one
+/// operation alone, so that one world serves as many at once as there are.
+///
+/// Lifetime: of the coroutine that runs it.
+class use_case {
+public:
+    template <class T>
+    using task = boost::asio::awaitable<result<T>>;
+    using report_task = boost::asio::awaitable<operation_report>;
+
+    use_case(world& given, operation_options chosen) : at_(given), options_(std::move(chosen)) {}
+
+    report_task attach(std::string guest, std::string device, attach_request request,
+                       std::string request_id, bool dry_run);
+    report_task detach(std::string guest, detach_request request, std::string request_id,
+                       bool dry_run);
+    report_task bind(std::string device, bind_request request, bool dry_run);
+    report_task release(std::string device, bool dry_run);
+    task<std::vector<operation_report>> recover(bool dry_run);
+
+    /// Asks a guest what it has.
+    task<guest_view> query_guest(std::string guest);
+
+private:
+    // What all of them need.
+    held_leases new_leases() const;
+
+    /// To be written to; for a dry run, which makes no file, to be read alone.
+    result<std::shared_ptr<records>> open_records(bool dry_run) const;
+
+    /// Resolves what a person calls the device, opens the records and takes the device's lease,
+    /// without waiting for it. A dry run takes nothing and makes no file.
+    task<held_device> hold_device(std::string device, bool dry_run) const;
+
+    /// The same for a device that may have left the machine, as long as a record tells of it.
+    task<held_device> hold_recorded_device(std::string device, bool dry_run) const;
+    result<held_device> hold(const host_facts& known, host_address address, bool dry_run) const;
+
+    /// Takes the leases of an operation that is on record: the device's, and its guest's when it
+    /// has one.
+    task<void> hold_again(held_leases& held, operation_record record) const;
+
+    /// Who works on the device of an operation that is on record; empty: nobody.
+    boost::asio::awaitable<std::string> find_holder(const operation_record& record) const;
+    task<void> take_turn(held_leases& held, guest_reference guest) const;
+
+    /// The host and the records as they are now. Under the leases, it stays true until they are
+    /// given back.
+    task<situation> look_around(records& book) const;
+    task<situation> look_around(held_device& ours) const;
+    task<std::unique_ptr<guest_link>> connect(guest_reference guest) const;
+    task<guest_facts> survey(guest_link& link) const;
+
+    /// Refuses, tells what would be done, or does it.
+    report_task carry_out(records& book, work wanted, bool dry_run);
+
+    /// The earlier operation of a request id; number 0 when there is none.
+    /// Errors: `invalid_argument` when that one was asked to do something else.
+    task<operation_record> find_earlier(records& book, const request_key& key) const;
+
+    /// An earlier operation of the same request id, settled first when its process has died.
+    report_task repeat(records& book, operation_record earlier, bool dry_run);
+
+    task<std::unique_ptr<guest_link>> reach(held_leases* held, guest_reference& guest,
+                                            std::optional<std::uint32_t> uid);
+    report_task attach_held(held_device& ours, guest_reference guest, attach_request request,
+                            request_key key, bool dry_run);
+
+    task<operation_record> find_assignment(records& book, std::string guest, std::string id);
+    report_task detach_held(records& book, operation_record attached, detach_request request,
+                            request_key key, bool dry_run);
+    report_task go_on_detaching(records& book, operation_record record, detach_request request,
+                                request_key key, bool dry_run);
+    task<void> keep_for_others(records& book, const operation_record& attached,
+                               const situation& seen, bool keep_bound) const;
+
+    /// What a caller brings to an operation that is open: how long it waits, and its key.
+    struct patience {
+        std::chrono::milliseconds wait_guest;
+        request_key key;
+
+        std::string wait_ms() const { return std::to_string(wait_guest.count()); }
+    };
+
+    report_task recover_one(records& book, operation_record record, bool dry_run,
+                            std::optional<patience> changed = {});
+    report_task preview(operation_record record);
+    report_task resume(records& book, operation_record record);
+    boost::asio::awaitable<bool> has_lost(operation_record attached);
+    report_task take_home(records& book, operation_record attached, bool dry_run);
+
+    world& at_;
+    operation_options options_;
+};
+
+} // namespace vmplug

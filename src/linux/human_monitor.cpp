@@ -1,0 +1,91 @@
+#include "linux/human_monitor.hpp"
+
+#include "guest/device_tree.hpp"
+#include "guest/hmp_survey.hpp"
+#include "hmp/session.hpp"
+#include "plan/property_text.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace vmplug {
+namespace {
+
+using boost::asio::awaitable;
+using nlohmann::json;
+using std::chrono::milliseconds;
+
+/// A value as a property list takes it: commas are doubled.
+std::string property_value(const json& value) {
+    if (value.is_boolean()) return value.get<bool>() ? "on" : "off";
+    if (!value.is_string()) return value.dump();
+    std::string text;
+    for (const char c : value.get<std::string>())
+        text.append(c == ',' ? 2 : 1, c);
+    return text;
+}
+
+bool is_unknown(const result<std::string>& output) {
+    return output.has_error() && output.error().code == error_code::command_failed;
+}
+
+} // namespace
+
+awaitable<result<std::string>> run_hmp_line(monitor& through, std::string line,
+                                            milliseconds deadline) {
+    auto arguments = "{\"command-line\":" + quote_json(line) + "}";
+    const auto reply =
+        co_await through.call("human-monitor-command", std::move(arguments), deadline);
+    if (reply.has_error()) co_return reply.error();
+    if (!reply->is_string())
+        co_return error{
+            error_code::protocol_violation, "human-monitor-command", "the reply is no text", {}};
+    auto output = reply->get<std::string>();
+    std::erase(output, '\r');
+    co_return hmp::judge(line, std::move(output));
+}
+
+awaitable<result<guest_facts>> survey_over_hmp(hmp_line_runner run, std::string version,
+                                               milliseconds deadline) {
+    hmp_survey asking(std::move(version));
+    const auto lines = hmp_survey_lines();
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        const auto output = co_await run(lines[i], deadline);
+        // What QEMU refuses is missing in the facts; anything else means no answer at all.
+        if (output.has_error() && !is_unknown(output)) co_return output.error();
+        if (output.has_value()) asking.answer(i, *output);
+    }
+    const auto bus_lines = asking.bus_lines();
+    for (std::size_t i = 0; i < bus_lines.size(); ++i) {
+        const auto output = co_await run(bus_lines[i], deadline);
+        if (output.has_error() && !is_unknown(output)) co_return output.error();
+        // A QEMU that does not know the line knows none of them.
+        if (output.has_error() && i == 0) break;
+        if (output.has_value()) asking.answer_bus(i, *output);
+    }
+    if (asking.failure()) co_return *asking.failure();
+    co_return asking.facts();
+}
+
+awaitable<result<guest_sight>> look_over_hmp(hmp_line_runner run, std::string qdev_id,
+                                             milliseconds deadline) {
+    auto output = co_await run("info qtree", deadline);
+    const bool listed = is_unknown(output);
+    if (listed) output = co_await run("info pci", deadline);
+    if (output.has_error()) co_return output.error();
+    const auto tree = listed ? parse_pci_list(*output) : parse_device_tree(*output);
+    const auto* device = tree.find(qdev_id);
+    if (!device) co_return guest_sight::gone;
+    co_return device->configured ? guest_sight::configured : guest_sight::added;
+}
+
+result<std::string> device_add_line(const std::string& arguments) {
+    const auto object = nlohmann::ordered_json::parse(arguments, nullptr, false);
+    if (!object.is_object() || !object.contains("driver"))
+        return error{error_code::internal, "device_add", "its arguments are no object", {}};
+    std::string line = "device_add " + property_value(object["driver"]);
+    for (const auto& [name, value] : object.items())
+        if (name != "driver") line += "," + name + "=" + property_value(value);
+    return line;
+}
+
+} // namespace vmplug

@@ -1,0 +1,40 @@
+#include "linux/process_guests.hpp"
+
+#include "host/read_processes.hpp"
+
+namespace vmplug {
+
+using boost::asio::awaitable;
+
+awaitable<result<guest_reference>> process_guests::find(std::string text,
+                                                        std::optional<std::uint32_t> uid) {
+    co_return find_guest(files_, text, uid);
+}
+
+awaitable<std::optional<qemu_process>> process_guests::read_process(process_identity which) {
+    auto process = vmplug::read_process(files_, which.pid);
+    if (process && process->identity != which) process.reset();
+    co_return process;
+}
+
+awaitable<guest_reference> process_guests::find_again(const operation_record& record) {
+    co_return guest_of(files_, record);
+}
+
+awaitable<result<std::unique_ptr<guest_link>>>
+process_guests::connect(guest_reference guest, std::chrono::milliseconds greeting_deadline) {
+    const monitor_access access{greeting_deadline, open_monitor_};
+    co_return co_await connect_guest(files_, std::move(guest), access);
+}
+
+awaitable<result<void>> process_guests::find_process(guest_reference& guest,
+                                                     const guest_link& link) {
+    co_return vmplug::find_process(files_, guest, link.descriptor());
+}
+
+result<void> process_guests::check_owner(const guest_reference& guest,
+                                         std::optional<std::uint32_t> uid) {
+    return vmplug::check_owner(guest, uid);
+}
+
+} // namespace vmplug

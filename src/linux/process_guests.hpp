@@ -1,0 +1,30 @@
+#pragma once
+
+#include "linux/guest_access.hpp"
+#include "port/file_tree.hpp"
+
+namespace vmplug {
+
+/// The QEMUs that run on this host.
+class process_guests final : public guests {
+public:
+    process_guests(file_tree files,
+                   std::function<std::unique_ptr<monitor>(const std::string&)> open_monitor)
+        : files_(std::move(files)), open_monitor_(std::move(open_monitor)) {}
+
+    task<guest_reference> find(std::string text, std::optional<std::uint32_t> uid) override;
+    boost::asio::awaitable<std::optional<qemu_process>>
+    read_process(process_identity which) override;
+    boost::asio::awaitable<guest_reference> find_again(const operation_record& record) override;
+    task<std::unique_ptr<guest_link>> connect(guest_reference guest,
+                                              std::chrono::milliseconds greeting_deadline) override;
+    task<void> find_process(guest_reference& guest, const guest_link& link) override;
+    result<void> check_owner(const guest_reference& guest,
+                             std::optional<std::uint32_t> uid) override;
+
+private:
+    file_tree files_;
+    std::function<std::unique_ptr<monitor>(const std::string&)> open_monitor_;
+};
+
+} // namespace vmplug

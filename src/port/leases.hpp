@@ -1,0 +1,31 @@
+#pragma once
+
+#include <vmplug/error.hpp>
+
+#include <memory>
+#include <string>
+
+namespace vmplug {
+
+/// What an operation has for itself: given back when this goes.
+class lease {
+public:
+    virtual ~lease() = default;
+};
+
+/// Names that one operation at a time has for itself, across processes. A lease of a process that
+/// has ended, however it ended, is nobody's.
+class lease_table {
+public:
+    virtual ~lease_table() = default;
+
+    /// Takes the name, without waiting. Returns nothing when somebody else has it; `other` then
+    /// says who, for a person. Errors: `journal_unavailable`.
+    virtual result<std::unique_ptr<lease>> try_take(const std::string& name,
+                                                    std::string& other) = 0;
+
+    /// Who has the name, without taking it; empty: nobody.
+    virtual std::string find_holder(const std::string& name) const = 0;
+};
+
+} // namespace vmplug

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <vmplug/operation.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vmplug {
+
+/// The durable record of all operations.
+///
+/// Each `save` is whole or not at all, and durable when it has returned. Several processes may use
+/// one: what one has saved the others load.
+///
+/// Errors of all: `journal_unavailable` (cannot be opened or written, or somebody else could have
+/// written it: the text has the reason), `journal_corrupt`. After a failed `save` the records are
+/// as they were before it.
+class records {
+public:
+    template <class T>
+    using task = boost::asio::awaitable<result<T>>;
+
+    virtual ~records() = default;
+
+    /// Inserts a record whose number is 0 and gives it its number, or replaces the one it has.
+    virtual task<void> save(operation_record& record) = 0;
+
+    virtual task<operation_record> load(std::int64_t number) = 0;
+
+    /// All operations that are not closed, oldest first.
+    virtual task<std::vector<operation_record>> load_open() = 0;
+
+    /// Attach and bind operations that ended as done and whose device was not taken back yet: no
+    /// closed operation `releases` them.
+    virtual task<std::vector<operation_record>> load_assignments() = 0;
+
+    /// The latest `count` operations, newest first.
+    virtual task<std::vector<operation_record>> load_latest(std::size_t count) = 0;
+
+    /// What a caller's key stands for: the operation (number 0 when there is none) and the request
+    /// in words.
+    struct known_request {
+        operation_record operation;
+        std::string asked;
+    };
+    virtual task<known_request> find_request(std::string id) = 0;
+
+    /// Gives an operation a further key: of a caller who went on with it.
+    virtual task<void> note_request(std::string id, std::string asked, std::int64_t number) = 0;
+};
+
+/// Where the records are.
+class record_store {
+public:
+    virtual ~record_store() = default;
+
+    /// For an operation, which will save: what is missing is made.
+    virtual result<std::shared_ptr<records>> open() = 0;
+
+    /// For a look: makes no file, and what is absent reads as empty.
+    virtual result<std::shared_ptr<records>> open_to_read() = 0;
+};
+
+} // namespace vmplug

@@ -1,0 +1,97 @@
+#pragma once
+
+#include "port/clock.hpp"
+#include "port/guest_link.hpp"
+#include "port/host_control.hpp"
+#include "step/presence.hpp"
+
+#include <vmplug/operation.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <functional>
+#include <span>
+#include <string>
+
+namespace vmplug {
+
+/// What the steps of one operation share.
+struct step_context {
+    host_control& host;
+    clock& time;
+
+    /// The guest's link, made when it is first needed. Errors: why there is none.
+    std::function<boost::asio::awaitable<result<guest_link*>>()> guest;
+
+    /// The QEMU that the operation began with; pid 0 when it is not known.
+    process_identity qemu;
+
+    /// Told what a step waits for; may be empty.
+    std::function<void(const std::string&)> progress;
+
+    /// The operation was asked to stop: waits end early.
+    std::function<bool()> stop_requested;
+
+    std::chrono::milliseconds host_deadline{10'000};  ///< of one write to the kernel
+    std::chrono::milliseconds guest_deadline{30'000}; ///< of one command to QEMU
+    std::chrono::milliseconds add_deadline{300'000};  ///< of device_add
+};
+
+/// One kind of step. All three acts are idempotent, so a crash between them does no harm, and
+/// `probe` reads the world anew each time.
+///
+/// What is not overridden is that of a step that leaves nothing to undo: it finds no prior state,
+/// never stands, and its revert does nothing.
+class step_kind_handler {
+public:
+    template <class T>
+    using task = boost::asio::awaitable<result<T>>;
+
+    virtual ~step_kind_handler() = default;
+
+    virtual std::string_view name() const = 0;
+
+    /// One line for a person: what will be done.
+    virtual std::string describe(const fields& arguments) const = 0;
+
+    /// Parses every field into its type, and holds nothing back: what fails here is never used.
+    /// `prior` is empty before the step was begun. Errors: `journal_corrupt`.
+    virtual result<void> check(const fields& arguments, const fields& prior) const = 0;
+
+    /// Commands for a shell that undo it by hand, for an operation that is stuck. They lead to the
+    /// state before from whatever state there is, and do nothing when they are repeated. `subject`
+    /// is the operation's.
+    virtual std::vector<std::string> manual_undo(const fields& arguments, const fields& prior,
+                                                 const fields& subject) const;
+
+    /// The same for a step of a way home: they do what it would have done.
+    virtual std::vector<std::string> manual_finish(const fields& arguments,
+                                                   const fields& subject) const;
+
+    /// Reads what the step will change.
+    virtual task<fields> observe(step_context& context, const fields& arguments) const;
+
+    /// Does it and verifies it; returns what it found.
+    virtual task<fields> apply(step_context& context, const fields& arguments,
+                               const fields& prior) const = 0;
+
+    /// Whether the step stands, that is, whether there is anything to revert. Errors: why that
+    /// cannot be found out now.
+    virtual task<presence> probe(step_context& context, const fields& arguments,
+                                 const fields& prior) const;
+    virtual task<void> revert(step_context& context, const fields& arguments,
+                              const fields& prior) const;
+};
+
+/// All kinds that there are; the fault matrix walks this list.
+std::span<const step_kind_handler* const> step_kinds();
+
+/// Whether all that a record says is what it has to be: its subject, and the fields of each step.
+/// Nothing is done for a record that fails here, be it an act, a connection or a command for a
+/// person to run. Errors: `journal_corrupt`, also for a kind of step that is not known.
+result<void> check_record(const operation_record& record);
+
+/// Nullptr for a name that no kind has: a journal of another version.
+const step_kind_handler* find_step_kind(std::string_view name);
+
+} // namespace vmplug

@@ -1,0 +1,327 @@
+#pragma once
+
+#include "engine/world.hpp"
+#include "support/fake_world.hpp"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace vmplug::testing {
+
+/// The journal's rows, as all processes share them: what is saved is on the disk.
+struct simulated_disk {
+    std::map<std::int64_t, operation_record> rows;
+    std::map<std::string, records::known_request> keys; ///< the operation's number alone counts
+    std::int64_t latest = 0;
+    int room = 1'000'000; ///< for so many saves
+
+    std::vector<operation_record> find(auto condition) const {
+        std::vector<operation_record> found;
+        for (const auto& [number, row] : rows)
+            if (condition(row)) found.push_back(row);
+        return found;
+    }
+    std::vector<operation_record> open() const {
+        return find([](const auto& row) { return row.state != operation_state::closed; });
+    }
+    std::vector<operation_record> assignments() const {
+        return find([this](const auto& row) {
+            const bool away =
+                row.kind == operation_kind::attach || row.kind == operation_kind::bind;
+            const auto takes_back = [&](const auto& each) {
+                return each.second.releases == row.number &&
+                       each.second.state == operation_state::closed &&
+                       each.second.ended == outcome::done;
+            };
+            return away && row.state == operation_state::closed && row.ended == outcome::done &&
+                   std::ranges::none_of(rows, takes_back);
+        });
+    }
+};
+
+/// Who has which name. The kernel takes all of a process back when it ends.
+using simulated_locks = std::map<std::string, int>;
+
+/// One vmplug in a fake world: its ports, and its death.
+class simulated_process {
+public:
+    simulated_process(fake_world& outside, simulated_disk& disk, simulated_locks& locks, int number)
+        : outside_(outside), disk_(disk), locks_(locks), number_(number), reader_(*this),
+          host_(outside, pause()), vms_(*this), store_(*this),
+          leases_(*this), at_{reader_,
+                              host_,
+                              vms_,
+                              store_,
+                              leases_,
+                              outside.time,
+                              process_identity{"boot", 10'000 + number, 1}} {}
+
+    simulated_process(const simulated_process&) = delete;
+    simulated_process& operator=(const simulated_process&) = delete;
+
+    world& at() { return at_; }
+    bool is_alive() const { return alive_; }
+
+    /// Whatever runs in it ends at its next act.
+    void die() {
+        alive_ = false;
+        std::erase_if(locks_, [this](const auto& each) { return each.second == number_; });
+    }
+
+private:
+    void check() const {
+        if (!alive_) throw process_death{};
+    }
+
+    std::function<boost::asio::awaitable<void>()> pause() {
+        return [this]() -> boost::asio::awaitable<void> {
+            check();
+            co_await outside_.time.wait(outside_.latency());
+            check();
+        };
+    }
+
+    class reader final : public host_reader {
+    public:
+        explicit reader(simulated_process& in) : in_(in) {}
+
+        task<host_facts> read_host() override {
+            co_await in_.pause()();
+            host_facts host = functions();
+            host.iommu.enabled = true;
+            host.modules["vfio-pci"] = in_.outside_.loaded.contains("vfio-pci")
+                                           ? module_state::loaded
+                                           : module_state::available;
+            for (const auto& [name, guest] : in_.outside_.guests)
+                for (const auto& [id, held] : guest.devices) {
+                    const auto found = in_.outside_.devices.find(held);
+                    if (found != in_.outside_.devices.end())
+                        host.group_users[found->second.group] = {{guest.identity.pid, name}};
+                }
+            co_return host;
+        }
+        task<host_facts> read_names() override { return read_functions(); }
+        task<host_facts> read_functions() override {
+            in_.check();
+            co_return functions();
+        }
+        task<function_abilities> read_abilities(const host_facts&, host_address) override {
+            in_.check();
+            co_return function_abilities();
+        }
+        task<std::optional<process_view>>
+        view_device(const host_facts&, std::optional<qemu_process>, host_address) override {
+            in_.check();
+            co_return std::nullopt;
+        }
+        std::optional<host_address> resolve_device(const std::string&) override {
+            return std::nullopt;
+        }
+
+    private:
+        host_facts functions() const {
+            host_facts host;
+            for (const auto& [address, device] : in_.outside_.devices) {
+                auto& function = host.functions.emplace_back();
+                function.address = *parse_host_address(address);
+                function.driver = device.driver;
+                function.iommu_group = device.group;
+            }
+            return host;
+        }
+        simulated_process& in_;
+    };
+
+    class directory final : public guests {
+    public:
+        explicit directory(simulated_process& in) : in_(in) {}
+
+        task<guest_reference> find(std::string text, std::optional<std::uint32_t>) override {
+            in_.check();
+            const auto found = in_.outside_.guests.find(text);
+            if (found == in_.outside_.guests.end() || !found->second.runs)
+                co_return error{error_code::vm_not_found, text, "no QEMU of that name runs", {}};
+            co_return refer(text, found->second);
+        }
+        boost::asio::awaitable<std::optional<qemu_process>>
+        read_process(process_identity which) override {
+            in_.check();
+            const auto* guest = in_.outside_.find(which);
+            if (!guest || !guest->runs) co_return std::nullopt;
+            co_return refer({}, *guest).process;
+        }
+        boost::asio::awaitable<guest_reference>
+        find_again(const operation_record& record) override {
+            in_.check();
+            const auto& text = field(record.subject, "guest");
+            const auto* guest = in_.outside_.find(guest_process(record));
+            if (guest && guest->runs) co_return refer(text, *guest);
+            guest_reference gone;
+            gone.text = text;
+            gone.identity = guest_process(record);
+            co_return gone;
+        }
+        task<std::unique_ptr<guest_link>> connect(guest_reference guest,
+                                                  std::chrono::milliseconds deadline) override {
+            co_await in_.pause()();
+            auto* state = in_.outside_.find(guest.identity);
+            if (!state || !state->runs)
+                co_return error{error_code::monitor_gone, guest.text, "its QEMU has ended", {}};
+            // A second client is in the queue of the socket until the first has gone.
+            const auto end = in_.outside_.time.now() + deadline;
+            while (state->clients > 0 && state->identity == guest.identity) {
+                if (in_.outside_.time.now() >= end)
+                    co_return error{error_code::monitor_busy, guest.text, "somebody holds it", {}};
+                co_await in_.outside_.time.wait(std::chrono::milliseconds(10));
+                in_.check();
+            }
+            if (!state->runs || state->identity != guest.identity)
+                co_return error{error_code::monitor_gone, guest.text, "its QEMU has ended", {}};
+            co_return std::make_unique<fake_guest>(in_.outside_, name_of(guest.identity),
+                                                   in_.pause());
+        }
+        task<void> find_process(guest_reference&, const guest_link&) override {
+            co_return result<void>{};
+        }
+        result<void> check_owner(const guest_reference&, std::optional<std::uint32_t>) override {
+            return {};
+        }
+
+    private:
+        guest_reference refer(const std::string& text, const fake_world::guest_state& guest) const {
+            guest_reference found;
+            found.text = text;
+            found.identity = guest.identity;
+            auto& process = found.process.emplace();
+            process.identity = guest.identity;
+            process.name = name_of(guest.identity);
+            process.memlock_soft_bytes = guest.memlock.soft_bytes;
+            found.monitors = {"qmp:/run/" + process.name};
+            return found;
+        }
+        std::string name_of(const process_identity& identity) const {
+            for (const auto& [name, guest] : in_.outside_.guests)
+                if (guest.identity == identity) return name;
+            return {};
+        }
+        simulated_process& in_;
+    };
+
+    class book final : public records {
+    public:
+        explicit book(simulated_process& in) : in_(in) {}
+
+        task<void> save(operation_record& record) override {
+            co_await in_.pause()();
+            co_return in_.outside_.faults.save([&]() -> result<void> {
+                auto& disk = in_.disk_;
+                const auto known = disk.rows.find(record.number);
+                if (known != disk.rows.end() && known->second.version != record.version)
+                    return error{error_code::operation_conflict, "", "it is stale", {}};
+                if (disk.room-- <= 0)
+                    return error{
+                        error_code::journal_unavailable, "journal.db", "the disk is full", {}};
+                if (record.number == 0) record.number = ++disk.latest;
+                ++record.version;
+                disk.rows[record.number] = record;
+                if (!record.request_id.empty())
+                    disk.keys[record.request_id] = {record, record.asked};
+                return {};
+            });
+        }
+        task<operation_record> load(std::int64_t number) override {
+            in_.check();
+            const auto found = in_.disk_.rows.find(number);
+            if (found == in_.disk_.rows.end())
+                co_return error{error_code::journal_unavailable, "", "no such operation", {}};
+            co_return found->second;
+        }
+        task<std::vector<operation_record>> load_open() override {
+            in_.check();
+            co_return in_.disk_.open();
+        }
+        task<std::vector<operation_record>> load_assignments() override {
+            in_.check();
+            co_return in_.disk_.assignments();
+        }
+        task<std::vector<operation_record>> load_latest(std::size_t) override {
+            co_return in_.disk_.find([](const auto&) { return true; });
+        }
+        task<known_request> find_request(std::string id) override {
+            in_.check();
+            const auto found = in_.disk_.keys.find(id);
+            if (found == in_.disk_.keys.end()) co_return known_request();
+            co_return known_request{in_.disk_.rows.at(found->second.operation.number),
+                                    found->second.asked};
+        }
+        task<void> note_request(std::string id, std::string asked, std::int64_t number) override {
+            in_.check();
+            in_.disk_.keys[id] = {in_.disk_.rows.at(number), asked};
+            co_return result<void>{};
+        }
+
+    private:
+        simulated_process& in_;
+    };
+
+    class store final : public record_store {
+    public:
+        explicit store(simulated_process& in) : in_(in) {}
+        result<std::shared_ptr<records>> open() override { return open_to_read(); }
+        result<std::shared_ptr<records>> open_to_read() override {
+            in_.check();
+            return std::make_shared<book>(in_);
+        }
+
+    private:
+        simulated_process& in_;
+    };
+
+    class table final : public lease_table {
+    public:
+        explicit table(simulated_process& in) : in_(in) {}
+
+        result<std::unique_ptr<lease>> try_take(const std::string& name,
+                                                std::string& other) override {
+            in_.check();
+            const auto [place, ours] = in_.locks_.emplace(name, in_.number_);
+            if (ours) return std::make_unique<held>(in_, name);
+            other = "process " + std::to_string(place->second);
+            return std::unique_ptr<lease>();
+        }
+        std::string find_holder(const std::string& name) const override {
+            const auto found = in_.locks_.find(name);
+            return found == in_.locks_.end() ? "" : "process " + std::to_string(found->second);
+        }
+
+    private:
+        class held final : public lease {
+        public:
+            held(simulated_process& in, std::string name) : in_(in), name_(std::move(name)) {}
+            ~held() override {
+                if (in_.alive_) in_.locks_.erase(name_);
+            }
+
+        private:
+            simulated_process& in_;
+            std::string name_;
+        };
+        simulated_process& in_;
+    };
+
+    fake_world& outside_;
+    simulated_disk& disk_;
+    simulated_locks& locks_;
+    int number_;
+    bool alive_ = true;
+    reader reader_;
+    fake_host host_;
+    directory vms_;
+    store store_;
+    table leases_;
+    world at_;
+};
+
+} // namespace vmplug::testing
