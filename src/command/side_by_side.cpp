@@ -20,8 +20,8 @@ asio::awaitable<void> side_by_side(std::vector<asio::awaitable<void>> all) {
         std::exception_ptr failure;
     };
     const auto executor = co_await asio::this_coro::executor;
-    const auto state = std::make_shared<shared>(
-        shared{asio::steady_timer(executor, asio::steady_timer::time_point::max()), all.size(), {}});
+    const auto state = std::make_shared<shared>(shared{
+        asio::steady_timer(executor, asio::steady_timer::time_point::max()), all.size(), {}});
     for (auto& each : all)
         asio::co_spawn(executor, std::move(each), [state](std::exception_ptr failure) {
             if (failure) state->failure = failure;

@@ -135,6 +135,8 @@ void operation_machine::probed(const result<presence>& seen) {
         return *seen == presence::absent ? step_absent() : leave_open(open_verdict(why), why);
     }
     if (*seen == presence::applied && is_open_question(why)) return step_done();
+    // The write is still under way: what is undone now, it may do again a minute later.
+    if (hangs(why)) return leave_open(outcome::stuck, why);
     if (*seen == presence::absent) current().state = step_state::reverted;
     begin_reverting(why);
 }

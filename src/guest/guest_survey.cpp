@@ -256,8 +256,10 @@ void guest_survey::state::take_object(const tree_object& object, const type_map&
 }
 
 void guest_survey::state::exceed(const char* what, std::size_t most) {
-    failure = error{error_code::limit_exceeded, facts.name,
-                    "the guest has more than " + std::to_string(most) + " " + what, {}};
+    failure = error{error_code::limit_exceeded,
+                    facts.name,
+                    "the guest has more than " + std::to_string(most) + " " + what,
+                    {}};
 }
 
 void guest_survey::state::take_objects(const json& reply) {
@@ -437,8 +439,8 @@ std::string guest_survey::state::why_untold(const guest_port& port, bool told) c
     if (!port.takes_hot_add) return {};
     if (!told && tells_handlers(facts.version))
         return "this QEMU does not answer which bus takes a hot-add";
-    const bool of_the_machine =
-        std::ranges::any_of(buses, [&](const pci_bus& bus) { return bus.root && bus.name() == port.bus; });
+    const bool of_the_machine = std::ranges::any_of(
+        buses, [&](const pci_bus& bus) { return bus.root && bus.name() == port.bus; });
     if (told && of_the_machine && !pci.is_array())
         return "this QEMU does not show what is on the bus";
     return {};

@@ -25,8 +25,8 @@ struct guest_query {
 ///
 /// A batch may be sent as a whole: no query in it depends on another. What a QEMU refuses is
 /// missing in the facts, so the same survey serves old ones. Replies are untrusted: what has not
-/// the documented form counts as missing. A guest that has more than is looked at has none of it said:
-/// `failure` tells.
+/// the documented form counts as missing. A guest that has more than is looked at has none of it
+/// said: `failure` tells.
 class guest_survey {
 public:
     static constexpr std::size_t devices_max = 4096;

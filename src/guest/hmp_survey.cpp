@@ -149,7 +149,8 @@ void hmp_survey::add_bridge(const tree_device& bridge, const std::string& upstre
 void hmp_survey::take_tree(const device_tree& tree) {
     facts_.machine_type = machine_type_of(tree);
     if (tree.devices.size() >= device_tree::devices_max)
-        failure_ = error{error_code::limit_exceeded, facts_.name,
+        failure_ = error{error_code::limit_exceeded,
+                         facts_.name,
                          "the guest has more than " + std::to_string(device_tree::devices_max) +
                              " devices",
                          {}};

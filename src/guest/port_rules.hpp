@@ -17,8 +17,8 @@ bool offers_bus(std::string_view type);
 /// Whether a device model is a port that takes one device, at slot 0.
 bool is_single_slot(std::string_view type);
 
-/// Whether a QEMU of that version ("7.2.22") says what handles a hot-add, and shows its objects: since
-/// 2.4. One that is not known counts as old.
+/// Whether a QEMU of that version ("7.2.22") says what handles a hot-add, and shows its objects:
+/// since 2.4. One that is not known counts as old.
 bool tells_handlers(std::string_view version);
 
 /// Fills `facts.ports` from its machine type and devices, where QEMU does not say what takes a

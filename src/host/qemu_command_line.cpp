@@ -18,8 +18,8 @@ constexpr std::size_t config_bytes_max = std::size_t{1} << 20; ///< of all of th
 
 /// The short form of an object of QAPI: only the last name of each member counts, so that
 /// {"backend": {"type": "socket", "data": {"addr": {"data": {"path": "/x"}}}}} has "path".
-/// "type" names what the object around it is, the outermost wins. Lists say nothing here, and what is
-/// deeper than any of QEMU's is nobody's: the words are any user's.
+/// "type" names what the object around it is, the outermost wins. Lists say nothing here, and what
+/// is deeper than any of QEMU's is nobody's: the words are any user's.
 void flatten(const json& value, const std::string& name, options& into, std::size_t depth) {
     if (value.is_structured()) {
         if (!value.is_object() || depth >= depth_max) return;

@@ -273,6 +273,8 @@ result<journal> journal::open_to_read(const std::string& path) {
     if (::faccessat(directory->descriptor(), "journal.db", F_OK, AT_SYMLINK_NOFOLLOW) != 0 &&
         errno == ENOENT)
         return journal(nullptr);
+    // What others could have written is not believed, whatever the disk.
+    if (auto fine = check_files(*directory); fine.has_error()) return fine.error();
     auto opened = open_in(*directory);
     if (opened.has_error() && opened.error().code == error_code::journal_unavailable)
         return open_unwritten(*directory, opened.error());

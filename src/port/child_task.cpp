@@ -1,5 +1,7 @@
 #include "port/child_task.hpp"
 
+#include "port/file_lock.hpp"
+
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -133,28 +135,55 @@ int open_namespace(const netlink_act& act) {
     ::_exit(0);
 }
 
-/// A child that hangs outlives us. So it keeps nothing of ours: whoever waits for the end of our
-/// output must not wait for it, nor must our leases last as long as it does.
-/// Returns the descriptor of `report`, the only one left.
-int let_go_of_everything_but(int report) {
+/// As close_range of Linux 5.9, for those before: as far as any process of ours comes.
+void close_all(unsigned from, unsigned to) {
+    if (from > to || ::close_range(from, to, 0) == 0) return;
+    constexpr unsigned most = 65'536;
+    for (unsigned each = from; each <= to && each < most; ++each)
+        ::close(static_cast<int>(each));
+}
+
+/// A child that hangs outlives us. So it keeps nothing of ours but `leases`, in ascending order:
+/// whoever waits for the end of our output must not wait for it. Returns the descriptor of
+/// `report`.
+int let_go_of_everything_but(int report, const std::vector<int>& leases) {
     const int nothing = ::open("/dev/null", O_RDWR);
     for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
         ::dup2(nothing, stream);
-    constexpr int kept = STDERR_FILENO + 1;
+    // The report goes where no lease is.
+    int kept = STDERR_FILENO + 1;
+    for (const int lease : leases)
+        if (lease == kept) ++kept;
     ::dup2(report, kept);
-    ::close_range(kept + 1, ~0U, 0);
+    auto from = static_cast<unsigned>(STDERR_FILENO + 1);
+    const auto keep = [&](int each) {
+        if (each < static_cast<int>(from)) return;
+        if (each > static_cast<int>(from)) close_all(from, static_cast<unsigned>(each) - 1);
+        from = static_cast<unsigned>(each) + 1;
+    };
+    bool reported = false;
+    for (const int lease : leases) {
+        if (!reported && lease > kept) {
+            keep(kept);
+            reported = true;
+        }
+        keep(lease);
+    }
+    if (!reported) keep(kept);
+    close_all(from, ~0U);
     return kept;
 }
 
 /// Our own Ctrl-C must not reach a write that is half done: the child leaves our process group.
-result<child_task> start(const std::function<void(int report)>& work) {
+result<child_task> start(const std::function<void(int report)>& work,
+                         const std::vector<int>& leases = {}) {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0)
         return error{error_code::host_io, "pipe", std::strerror(errno), {}};
     const int pid = ::fork();
     if (pid == 0) {
         ::setpgid(0, 0);
-        work(let_go_of_everything_but(ends[1]));
+        work(let_go_of_everything_but(ends[1], leases));
         ::_exit(1);
     }
     const int reason = errno;
@@ -172,7 +201,8 @@ result<child_task> start_work(const std::function<void(int report)>& work) {
 
 result<child_task> start_write(const std::string& path, const std::string& value) {
     return start(
-        [&](int report) { write_and_exit(report, path.c_str(), value.data(), value.size()); });
+        [&](int report) { write_and_exit(report, path.c_str(), value.data(), value.size()); },
+        file_lock::held_descriptors());
 }
 
 result<child_task> start_read(const std::string& path) {
@@ -180,7 +210,7 @@ result<child_task> start_read(const std::string& path) {
 }
 
 result<child_task> start_netlink_act(netlink_act act) {
-    return start([&](int report) { send_and_exit(report, act); });
+    return start([&](int report) { send_and_exit(report, act); }, file_lock::held_descriptors());
 }
 
 result<child_task> start_netlink_questions(const std::vector<std::string>& namespaces,

@@ -15,6 +15,10 @@ namespace vmplug {
 /// first one byte-sized-int errno (0: success) as text and a newline, then what was read or what
 /// the program printed. Closing it detaches the child: it is not killed, because a signal would
 /// turn a wait inside vfio's unbind into one that nothing can end.
+///
+/// What changes the host (a write, an act of rtnetlink) keeps our leases for as long as it is under
+/// way, whether we wait for it or not: nobody settles or begins anything on the device as long as
+/// the kernel may still do what it was asked for.
 struct child_task {
     int pid = -1;
     int report = -1;

@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <mutex>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -19,6 +22,9 @@
 
 namespace vmplug {
 namespace {
+
+std::mutex held_mutex;
+std::set<int> held;
 
 /// Names come from device addresses and socket paths: one flat name each.
 std::string file_name(const std::string& name) {
@@ -69,7 +75,13 @@ std::string describe_holder(int descriptor, long pid) {
     const auto size = ::pread(descriptor, text.data(), text.size(), 0);
     const auto process = "process " + std::to_string(pid);
     std::string written(text.data(), static_cast<std::size_t>(size > 0 ? size : 0));
-    if (written.starts_with(process + " ")) return written;
+    // A child that hangs in the kernel has it from its parent, under whose number the kernel keeps
+    // it.
+    const bool ended = pid > 0 && ::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH;
+    const std::string after =
+        ended ? ", which has ended; what it asked of the kernel is not done yet" : "";
+    if (written.starts_with(process + " ")) return written + after;
+    if (ended) return process + after;
     return pid > 0 ? process : "a process of another PID namespace";
 }
 
@@ -93,6 +105,11 @@ result<std::optional<file_lock>> file_lock::try_lock(const std::string& director
         other = pid ? describe_holder(lock.descriptor_, *pid) : "a process that has just ended";
         return std::optional<file_lock>();
     }
+    lock.held_ = true;
+    {
+        const std::lock_guard guard(held_mutex);
+        held.insert(lock.descriptor_);
+    }
     if (::ftruncate(lock.descriptor_, 0) != 0 ||
         ::pwrite(lock.descriptor_, holder.data(), holder.size(), 0) < 0)
         return lock_failure(path);
@@ -107,15 +124,25 @@ std::string file_lock::find_holder(const std::string& directory, const std::stri
     return pid ? describe_holder(file.descriptor_, *pid) : std::string();
 }
 
+std::vector<int> file_lock::held_descriptors() {
+    const std::lock_guard guard(held_mutex);
+    return {held.begin(), held.end()};
+}
+
 file_lock::file_lock(file_lock&& from) noexcept
-    : descriptor_(std::exchange(from.descriptor_, -1)) {}
+    : descriptor_(std::exchange(from.descriptor_, -1)), held_(std::exchange(from.held_, false)) {}
 
 file_lock& file_lock::operator=(file_lock&& from) noexcept {
     std::swap(descriptor_, from.descriptor_);
+    std::swap(held_, from.held_);
     return *this;
 }
 
 file_lock::~file_lock() {
+    if (held_) {
+        const std::lock_guard guard(held_mutex);
+        held.erase(descriptor_);
+    }
     if (descriptor_ >= 0) ::close(descriptor_);
 }
 

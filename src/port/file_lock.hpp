@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace vmplug {
 
@@ -25,6 +26,10 @@ public:
     /// Empty: nobody has it, as far as the kernel tells (/proc/locks).
     static std::string find_holder(const std::string& directory, const std::string& name);
 
+    /// The descriptors of all locks of this process, ascending. A child that keeps one has the lock
+    /// as well, until it ends.
+    static std::vector<int> held_descriptors();
+
     file_lock(file_lock&& from) noexcept;
     file_lock& operator=(file_lock&& from) noexcept;
     ~file_lock();
@@ -32,6 +37,7 @@ public:
 private:
     explicit file_lock(int descriptor) : descriptor_(descriptor) {}
     int descriptor_;
+    bool held_ = false; ///< it is among the held ones
 };
 
 } // namespace vmplug

@@ -123,8 +123,9 @@ awaitable<const std::vector<std::string>*> guest_connection::models() {
                     model_names_.push_back(type.substr(6, type.size() - 7));
         }
         std::ranges::sort(model_names_);
-        const auto twice = std::ranges::unique(model_names_);
-        model_names_.erase(twice.begin(), twice.end());
+        // clang 14 takes no std::ranges::unique of libstdc++.
+        model_names_.erase(std::unique(model_names_.begin(), model_names_.end()),
+                           model_names_.end());
     }
     co_return &model_names_;
 }

@@ -32,8 +32,8 @@ def settle():
     expect(result.code == 0, result)
     again = vmplug("recover")
     expect(again.code == 0 and again.json["operations"] == [], f"a second recover found: {again}")
-    listed = [each["id"] for each in vmplug("list").json["assignments"]]
-    there = guest_devices("web")
+    listed = sorted(each["id"] for each in vmplug("list").json["assignments"])
+    there = sorted(guest_devices("web"))
     expect(listed == there, f"listed {listed}, in the guest {there}")
     return there
 

@@ -116,7 +116,7 @@ def what_qemu_refuses_is_rolled_back():
 
 def a_paused_guest_keeps_the_device_until_it_runs():
     before, _ = home(FIRST)
-    attached("web", FIRST, "--id", "nic0", "--wait-guest", "20s")
+    configured("web", FIRST, "--id", "nic0")
     with Qmp(qmp_path("web")) as qmp:
         qmp.call("stop")
     result = vmplug("detach", "web", "nic0", "--timeout", "2s")
@@ -134,7 +134,7 @@ def a_paused_guest_keeps_the_device_until_it_runs():
 
 def a_second_detach_goes_on_with_a_pending_one():
     before, _ = home(FIRST)
-    attached("web", FIRST, "--id", "nic0", "--wait-guest", "20s")
+    configured("web", FIRST, "--id", "nic0")
     with Qmp(qmp_path("web")) as qmp:
         qmp.call("stop")
     for key in ("first", "second", "second"):

@@ -91,6 +91,13 @@ def attached(*arguments):
     return result
 
 
+def configured(*arguments):
+    """The guest drives it, however slow this machine is: one that has not come so far refuses to let go."""
+    result = attached(*arguments, "--wait-guest", "90s")
+    expect("configured" in [step["findings"].get("guest") for step in result.json["steps"]], result)
+    return result
+
+
 def detached(*arguments):
     result = vmplug("detach", *arguments)
     expect(result.code == 0 and result.json["outcome"] == "done", result)

@@ -155,13 +155,21 @@ struct fake_world {
 class fake_host final : public host_control {
 public:
     /// `pause` comes before each act: it takes time, and ends a process that is dead.
-    fake_host(fake_world& world, std::function<boost::asio::awaitable<void>()> pause)
-        : world_(world), pause_(std::move(pause)) {}
+    /// `late` has an effect come when nobody waits for it any more.
+    fake_host(fake_world& world, std::function<boost::asio::awaitable<void>()> pause,
+              std::function<void(std::function<void()>)> late = {})
+        : world_(world), pause_(std::move(pause)), late_(std::move(late)) {}
 
     task<void> write(std::string path, std::string value, std::chrono::milliseconds) override {
         co_await pause_();
-        co_return world_.faults.act(path, error_code::host_stuck,
-                                    [&] { return write_now(path, value); });
+        co_return world_.faults.act(
+            path, error_code::host_stuck, [&] { return write_now(path, value); },
+            [&] {
+                if (late_)
+                    late_([&world = world_, path, value] {
+                        (void)fake_host(world, {}).write_now(path, value);
+                    });
+            });
     }
 
     task<std::string> read(std::string path, std::chrono::milliseconds) override {
@@ -238,6 +246,7 @@ public:
         if (!find(path)) return std::nullopt;
         const auto& device = at(path);
         if (path.ends_with("/iommu_group")) return std::to_string(device.group);
+        if (lies && device.driver.empty()) return device.native_driver;
         return device.driver.empty() ? std::nullopt : std::optional(device.driver);
     }
 
@@ -391,6 +400,7 @@ private:
             device.driver.clear();
             return {};
         }
+        if (lies && driver == device.native_driver) return {};
         const bool matches = device.driver_override.empty()
                                  ? driver == device.native_driver || world_.told.contains(driver)
                                  : driver == device.driver_override;
@@ -414,6 +424,7 @@ private:
     result<void> probe(fake_world::device_state& device) {
         const auto wanted =
             device.driver_override.empty() ? device.native_driver : device.driver_override;
+        if (lies && wanted == device.native_driver) return {};
         // Succeeds without binding, as the kernel's does.
         if (device.driver.empty() && world_.loaded.contains(wanted))
             world_.attach_driver(device, wanted);
@@ -422,6 +433,10 @@ private:
 
     fake_world& world_;
     std::function<boost::asio::awaitable<void>()> pause_;
+    std::function<void(std::function<void()>)> late_;
+
+public:
+    bool lies = false; ///< a bind to the device's own driver is said to be done
 };
 
 /// A connection to the QEMU that runs now: another one of the same name is not at its end.

@@ -19,6 +19,7 @@ enum class fault {
     never_arrived, ///< no effect, and no answer came
     dies_before,
     dies_after,
+    late, ///< no answer came, and the effect comes when nobody waits for it any more
 };
 
 inline constexpr fault all_faults[] = {fault::fails,         fault::fails_late,  fault::answer_lost,
@@ -33,10 +34,16 @@ public:
     /// Those that were no mere looks.
     int changes() const { return count_ - looks_; }
 
-    /// Does `effect`, or what was planned for this act.
+    /// Does `effect`, or what was planned for this act. `late_effect` sees to it that it comes
+    /// later, whoever is still there.
     result<void> act(const std::string& where, error_code lost,
-                     const std::function<result<void>()>& effect) {
-        const auto what = take();
+                     const std::function<result<void>()>& effect,
+                     const std::function<void()>& late_effect = {}) {
+        auto what = take();
+        if (what == fault::late) {
+            if (late_effect) late_effect();
+            what = fault::never_arrived;
+        }
         if (what == fault::dies_before) throw process_death{};
         if (what == fault::fails) return error{error_code::command_failed, where, "it fails", {}};
         if (what == fault::never_arrived) return error{lost, where, "no answer", {}};
@@ -53,7 +60,7 @@ public:
         ++looks_;
         const auto what = take();
         if (what == fault::dies_before || what == fault::dies_after) throw process_death{};
-        return what != fault::none;
+        return what != fault::none && what != fault::late;
     }
 
     /// The same for a save to the journal, which is whole or not at all.

@@ -41,22 +41,41 @@ struct simulated_disk {
     }
 };
 
-/// Who has which name. The kernel takes all of a process back when it ends.
-using simulated_locks = std::map<std::string, int>;
+/// Who has which name. The kernel takes all of a process back when it ends; children that hang have
+/// negative numbers.
+struct simulated_locks : std::map<std::string, int> {
+    int children = 0;
+};
+
+/// What is broken on purpose, to see that the invariants notice.
+enum class mutation {
+    none,
+    order_swapped,    ///< what is saved is on the disk when the next act is done, not before
+    fsync_missing,    ///< a death takes the last saves with it
+    revert_lies,      ///< a device that is said to be back on its own driver is not
+    lease_given_back, ///< no lease outlives the call that took it
+    late_effect,      ///< a write that hangs keeps no lease
+    stale_saved,      ///< what is loaded may be old, and is saved over what is new
+};
 
 /// One vmplug in a fake world: its ports, and its death.
 class simulated_process {
 public:
-    simulated_process(fake_world& outside, simulated_disk& disk, simulated_locks& locks, int number)
-        : outside_(outside), disk_(disk), locks_(locks), number_(number), reader_(*this),
-          host_(outside, pause()), vms_(*this), store_(*this),
+    simulated_process(fake_world& outside, simulated_disk& disk, simulated_locks& locks, int number,
+                      mutation broken = mutation::none)
+        : broken_(broken), outside_(outside), disk_(disk), locks_(locks), number_(number),
+          reader_(*this),
+          host_(outside, pause(), [this](auto effect) { come_later(std::move(effect)); }),
+          vms_(*this), store_(*this),
           leases_(*this), at_{reader_,
                               host_,
                               vms_,
                               store_,
                               leases_,
                               outside.time,
-                              process_identity{"boot", 10'000 + number, 1}} {}
+                              process_identity{"boot", 10'000 + number, 1}} {
+        host_.lies = broken == mutation::revert_lies;
+    }
 
     simulated_process(const simulated_process&) = delete;
     simulated_process& operator=(const simulated_process&) = delete;
@@ -67,10 +86,27 @@ public:
     /// Whatever runs in it ends at its next act.
     void die() {
         alive_ = false;
+        if (broken_ == mutation::fsync_missing)
+            for (auto& [number, row] : unsynced_)
+                row ? disk_.rows.insert_or_assign(number, *row).second
+                    : disk_.rows.erase(number) > 0;
         std::erase_if(locks_, [this](const auto& each) { return each.second == number_; });
     }
 
 private:
+    /// As a child that hangs in the kernel: it has our leases until it is through.
+    void come_later(std::function<void()> effect) {
+        const int child = --locks_.children;
+        for (auto& [name, holder] : locks_)
+            if (holder == number_ && broken_ != mutation::late_effect) holder = child;
+        outside_.time.later(
+            std::chrono::seconds(1) + outside_.latency() * 100,
+            [&locks = locks_, child, effect = std::move(effect)] {
+                effect();
+                std::erase_if(locks, [child](const auto& each) { return each.second == child; });
+            });
+    }
+
     void check() const {
         if (!alive_) throw process_death{};
     }
@@ -218,14 +254,16 @@ private:
             co_return in_.outside_.faults.save([&]() -> result<void> {
                 auto& disk = in_.disk_;
                 const auto known = disk.rows.find(record.number);
-                if (known != disk.rows.end() && known->second.version != record.version)
+                const bool stale =
+                    known != disk.rows.end() && known->second.version != record.version;
+                if (stale && in_.broken_ != mutation::stale_saved)
                     return error{error_code::operation_conflict, "", "it is stale", {}};
                 if (disk.room-- <= 0)
                     return error{
                         error_code::journal_unavailable, "journal.db", "the disk is full", {}};
                 if (record.number == 0) record.number = ++disk.latest;
                 ++record.version;
-                disk.rows[record.number] = record;
+                in_.store_row(record);
                 if (!record.request_id.empty())
                     disk.keys[record.request_id] = {record, record.asked};
                 return {};
@@ -233,6 +271,8 @@ private:
         }
         task<operation_record> load(std::int64_t number) override {
             in_.check();
+            if (const auto old = in_.old_rows_.find(number); old != in_.old_rows_.end())
+                co_return old->second;
             const auto found = in_.disk_.rows.find(number);
             if (found == in_.disk_.rows.end())
                 co_return error{error_code::journal_unavailable, "", "no such operation", {}};
@@ -286,6 +326,7 @@ private:
         result<std::unique_ptr<lease>> try_take(const std::string& name,
                                                 std::string& other) override {
             in_.check();
+            if (in_.broken_ == mutation::lease_given_back) return std::make_unique<lease>();
             const auto [place, ours] = in_.locks_.emplace(name, in_.number_);
             if (ours) return std::make_unique<held>(in_, name);
             other = "process " + std::to_string(place->second);
@@ -301,7 +342,9 @@ private:
         public:
             held(simulated_process& in, std::string name) : in_(in), name_(std::move(name)) {}
             ~held() override {
-                if (in_.alive_) in_.locks_.erase(name_);
+                const auto found = in_.locks_.find(name_);
+                if (in_.alive_ && found != in_.locks_.end() && found->second == in_.number_)
+                    in_.locks_.erase(found);
             }
 
         private:
@@ -311,6 +354,30 @@ private:
         simulated_process& in_;
     };
 
+    void store_row(const operation_record& record) {
+        auto& rows = disk_.rows;
+        const auto before = rows.find(record.number);
+        const auto known = before == rows.end() ? std::nullopt : std::optional(before->second);
+        if (broken_ == mutation::fsync_missing) {
+            // Each third save takes the others along.
+            if (++saves_ % 3 == 0) unsynced_.clear();
+            unsynced_.try_emplace(record.number, known);
+        }
+        if (broken_ == mutation::stale_saved && known && known->version > 2)
+            old_rows_.try_emplace(record.number, *known);
+        if (broken_ == mutation::order_swapped && known) {
+            const auto late = std::exchange(one_late_, record);
+            if (late) rows[late->number] = *late;
+            return;
+        }
+        rows[record.number] = record;
+    }
+
+    mutation broken_;
+    int saves_ = 0;
+    std::map<std::int64_t, std::optional<operation_record>> unsynced_;
+    std::map<std::int64_t, operation_record> old_rows_;
+    std::optional<operation_record> one_late_;
     fake_world& outside_;
     simulated_disk& disk_;
     simulated_locks& locks_;

@@ -157,6 +157,7 @@ TEST_CASE("words of any depth and any number are read in bounded time") {
 }
 
 TEST_CASE("a later -name that says something else leaves the guest's name") {
-    const std::vector<std::string> words{"qemu", "-name", "guest=third", "-name", "process=foo", "x"};
+    const std::vector<std::string> words{"qemu",  "-name",       "guest=third",
+                                         "-name", "process=foo", "x"};
     CHECK(parse_qemu_command_line(words, {}).name == "third");
 }

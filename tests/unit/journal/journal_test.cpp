@@ -167,6 +167,19 @@ TEST_CASE("a journal that somebody else could have made is not opened") {
     CHECK(journal::open_to_read(state).error().code == error_code::journal_unavailable);
 }
 
+TEST_CASE("a journal that somebody else could have made is not read either") {
+    const temporary_directory directory;
+    {
+        auto made = journal::open(directory.path + "/state").value();
+        auto record = sample();
+        REQUIRE(made.save(record).has_value());
+    }
+    std::filesystem::permissions(directory.path + "/state/journal.db",
+                                 std::filesystem::perms(0666));
+    CHECK(journal::open_to_read(directory.path + "/state").error().code ==
+          error_code::journal_unavailable);
+}
+
 TEST_CASE("a torn end of the journal loses the last save alone") {
     const auto directory = "/tmp/vmplug-torn-" + std::to_string(::getpid());
     const auto copy = directory + "-copy";

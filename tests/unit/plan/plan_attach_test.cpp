@@ -342,7 +342,8 @@ TEST_CASE("the last device of a QEMU puts its limit back, and one that leaves do
     const auto made = plan_detach(request, heirs.front(), seen);
     CHECK(kinds(made) == names{"device_del", "set_binding", "set_memlock"});
     CHECK(made.steps[2].arguments.at("soft_bytes") == "1");
-    // Of a limit that was raised twice, what the process began with comes back, whoever leaves first.
+    // Of a limit that was raised twice, what the process began with comes back, whoever leaves
+    // first.
     auto twice = second;
     twice.steps.push_back(raised);
     twice.steps.back().prior_state = {{"soft_bytes", "5"}, {"hard_bytes", "5"}};

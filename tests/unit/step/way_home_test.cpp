@@ -1,5 +1,5 @@
-#include "step/netdev_text.hpp"
 #include "step/field_check.hpp"
+#include "step/netdev_text.hpp"
 #include "step/shell.hpp"
 #include "step/steps.hpp"
 
