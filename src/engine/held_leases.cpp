@@ -19,13 +19,13 @@ std::vector<std::string> device_keys(const host_facts& host, const host_address&
 
 result<void> held_leases::take_device(const host_facts& host, const host_address& device) {
     for (const auto& key : device_keys(host, device)) {
-        std::string other;
+        lease_holder other;
         auto taken = table_->try_take(key, other);
         if (taken.has_error()) return taken.error();
         if (!*taken)
-            return error{error_code::device_busy,
+            return error{other.in_kernel ? error_code::host_stuck : error_code::device_busy,
                          format_address(device),
-                         "another operation works on it: " + other,
+                         "another operation works on it: " + other.who,
                          {}};
         held_.push_back(std::move(*taken));
     }
@@ -43,7 +43,7 @@ boost::asio::awaitable<result<void>> held_leases::take_guest(guest_reference gue
                                                              std::function<bool()> stop_requested) {
     const auto end = time_->now() + most;
     const auto key = guest.lease_key();
-    std::string other;
+    lease_holder other;
     for (;;) {
         auto taken = table_->try_take(key, other);
         if (taken.has_error()) co_return taken.error();
@@ -54,7 +54,7 @@ boost::asio::awaitable<result<void>> held_leases::take_guest(guest_reference gue
         const bool stopped = stop_requested && stop_requested();
         if (stopped || time_->now() >= end)
             co_return error{error_code::guest_not_ready, guest.name(),
-                            "another operation works on this guest: " + other,
+                            "another operation works on this guest: " + other.who,
                             "repeat when it has ended; `vmplug operations` shows it"};
         co_await time_->wait(turn_interval);
     }

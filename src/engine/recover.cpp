@@ -62,7 +62,12 @@ awaitable<operation_report> use_case::recover_one(records& book, operation_recor
     }
     auto held = new_leases();
     auto taken = co_await hold_again(held, record);
-    if (taken.has_error()) co_return left_alone(std::move(record), taken.error());
+    if (taken.has_error()) {
+        auto report = left_alone(std::move(record), taken.error());
+        // Nobody works on it: the kernel does.
+        if (taken.error().code == error_code::host_stuck) report.ended = outcome::stuck;
+        co_return report;
+    }
     // It may have been settled while we waited.
     auto now = co_await book.load(record.number);
     if (now.has_error()) co_return refusal(now.error());

@@ -15,8 +15,8 @@ private:
 
 } // namespace
 
-result<std::unique_ptr<lease>> file_leases::try_take(const std::string& name, std::string& other) {
-    auto lock = file_lock::try_lock(directory_, name, holder_, other);
+result<std::unique_ptr<lease>> file_leases::try_take(const std::string& name, lease_holder& other) {
+    auto lock = file_lock::try_lock(directory_, name, holder_, other.who, &other.in_kernel);
     if (lock.has_error()) return lock.error();
     if (!*lock) return std::unique_ptr<lease>();
     return std::make_unique<file_lease>(std::move(**lock));

@@ -11,7 +11,7 @@ public:
     file_leases(std::string directory, std::string holder)
         : directory_(std::move(directory)), holder_(std::move(holder)) {}
 
-    result<std::unique_ptr<lease>> try_take(const std::string& name, std::string& other) override;
+    result<std::unique_ptr<lease>> try_take(const std::string& name, lease_holder& other) override;
     std::string find_holder(const std::string& name) const override;
 
 private:

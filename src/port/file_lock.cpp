@@ -68,29 +68,45 @@ std::optional<long> find_process(int descriptor) {
     return std::nullopt;
 }
 
+/// A child that hangs in the kernel has the lock from its parent, under whose number the kernel
+/// keeps it; in another PID namespace that number is none.
+bool has_ended(std::optional<long> pid) {
+    return !pid || (*pid > 0 && ::kill(static_cast<pid_t>(*pid), 0) != 0 && errno == ESRCH);
+}
+
 /// What the holder wrote, if it is its own: one that has only just locked the file has written
 /// nothing yet, and what is there is of the one before.
-std::string describe_holder(int descriptor, long pid) {
+std::string describe_holder(int descriptor, std::optional<long> pid) {
+    constexpr const char* in_kernel =
+        ", which has ended; what it asked of the kernel is still under way";
+    if (!pid) return std::string("a process") + in_kernel;
+    if (*pid == 0) return "a process of another PID namespace";
     std::array<char, 512> text;
     const auto size = ::pread(descriptor, text.data(), text.size(), 0);
-    const auto process = "process " + std::to_string(pid);
+    const auto process = "process " + std::to_string(*pid);
     std::string written(text.data(), static_cast<std::size_t>(size > 0 ? size : 0));
-    // A child that hangs in the kernel has it from its parent, under whose number the kernel keeps
-    // it.
-    const bool ended = pid > 0 && ::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH;
-    const std::string after =
-        ended ? ", which has ended; what it asked of the kernel is not done yet" : "";
-    if (written.starts_with(process + " ")) return written + after;
-    if (ended) return process + after;
-    return pid > 0 ? process : "a process of another PID namespace";
+    if (!written.starts_with(process + " ")) written = process;
+    return has_ended(pid) ? written + in_kernel : written;
+}
+
+/// Takes the lock, or says who has it. Between the two somebody may have given it back.
+bool take(int descriptor, std::optional<long>& pid) {
+    for (int tries = 0; tries < 2; ++tries) {
+        if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return true;
+        if (errno != EWOULDBLOCK) return false;
+        pid = find_process(descriptor);
+        if (pid) break;
+    }
+    errno = EWOULDBLOCK;
+    return false;
 }
 
 } // namespace
 
 result<std::optional<file_lock>> file_lock::try_lock(const std::string& directory,
                                                      const std::string& name,
-                                                     const std::string& holder,
-                                                     std::string& other) {
+                                                     const std::string& holder, std::string& other,
+                                                     bool* ended) {
     const auto ours = private_directory::create(directory);
     if (ours.has_error()) return ours.error();
     const auto file = file_name(name);
@@ -99,10 +115,11 @@ result<std::optional<file_lock>> file_lock::try_lock(const std::string& director
     file_lock lock(::openat(ours->descriptor(), file.c_str(),
                             O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
     if (lock.descriptor_ < 0) return lock_failure(path);
-    if (::flock(lock.descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    std::optional<long> pid;
+    if (!take(lock.descriptor_, pid)) {
         if (errno != EWOULDBLOCK) return lock_failure(path);
-        const auto pid = find_process(lock.descriptor_);
-        other = pid ? describe_holder(lock.descriptor_, *pid) : "a process that has just ended";
+        other = describe_holder(lock.descriptor_, pid);
+        if (ended) *ended = has_ended(pid);
         return std::optional<file_lock>();
     }
     lock.held_ = true;

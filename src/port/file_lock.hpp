@@ -16,11 +16,13 @@ namespace vmplug {
 class file_lock {
 public:
     /// `holder` ("process PID ...") is written into the file for whoever is refused.
-    /// Returns nothing when another process has the lock; `other` then says which, never nothing.
+    /// Returns nothing when another process has the lock; `other` then says which, never nothing,
+    /// and `ended` whether that process has ended and left the lock to a child.
     /// Errors: `journal_unavailable`, also for a directory or a file that is not ours or root's.
     static result<std::optional<file_lock>> try_lock(const std::string& directory,
                                                      const std::string& name,
-                                                     const std::string& holder, std::string& other);
+                                                     const std::string& holder, std::string& other,
+                                                     bool* ended = nullptr);
 
     /// Who has the lock of a name, without a lock of our own: a look does not get in the way.
     /// Empty: nobody has it, as far as the kernel tells (/proc/locks).

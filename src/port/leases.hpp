@@ -13,6 +13,13 @@ public:
     virtual ~lease() = default;
 };
 
+/// Who has a name that somebody wants.
+struct lease_holder {
+    std::string who; ///< for a person
+    /// Its process has ended, but the kernel is still at what it was asked for.
+    bool in_kernel = false;
+};
+
 /// Names that one operation at a time has for itself, across processes. A lease of a process that
 /// has ended, however it ended, is nobody's.
 class lease_table {
@@ -20,9 +27,9 @@ public:
     virtual ~lease_table() = default;
 
     /// Takes the name, without waiting. Returns nothing when somebody else has it; `other` then
-    /// says who, for a person. Errors: `journal_unavailable`.
+    /// says who. Errors: `journal_unavailable`.
     virtual result<std::unique_ptr<lease>> try_take(const std::string& name,
-                                                    std::string& other) = 0;
+                                                    lease_holder& other) = 0;
 
     /// Who has the name, without taking it; empty: nobody.
     virtual std::string find_holder(const std::string& name) const = 0;

@@ -160,7 +160,7 @@ def a_blocked_unbind_is_stuck_and_ends_when_the_kernel_lets_go():
         print(f"# stuck after {took:.1f} s", flush=True)
         expect(took < 90, took)
         expect(vmplug("devices", seconds=20).code == 0, "vmplug does not answer meanwhile")
-        refused("operation_conflict", "attach", "web", FIRST, device=None)
+        refused("host_stuck", "attach", "web", FIRST, device=None)
         result = vmplug("recover")
         expect(result.code == 7, f"recover does not say that it is still stuck: {result}")
     finally:

@@ -324,12 +324,12 @@ private:
         explicit table(simulated_process& in) : in_(in) {}
 
         result<std::unique_ptr<lease>> try_take(const std::string& name,
-                                                std::string& other) override {
+                                                lease_holder& other) override {
             in_.check();
             if (in_.broken_ == mutation::lease_given_back) return std::make_unique<lease>();
             const auto [place, ours] = in_.locks_.emplace(name, in_.number_);
             if (ours) return std::make_unique<held>(in_, name);
-            other = "process " + std::to_string(place->second);
+            other = {"process " + std::to_string(place->second), place->second < 0};
             return std::unique_ptr<lease>();
         }
         std::string find_holder(const std::string& name) const override {

@@ -2,10 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+#include <chrono>
 #include <filesystem>
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace vmplug;
@@ -61,6 +64,40 @@ TEST_CASE("one that has the lock and has written nothing yet is named too") {
     REQUIRE(::ftruncate(file, 0) == 0);
     CHECK(at.try_lock("process 2 (attach)") == ours);
     ::close(file);
+}
+
+TEST_CASE("a child that a process leaves behind keeps its lock") {
+    const lock_directory at;
+    std::array<int, 2> gate{};
+    REQUIRE(::pipe(gate.data()) == 0);
+    const auto parent = ::fork();
+    if (parent == 0) {
+        std::string other;
+        const auto lock = file_lock::try_lock(
+            at.path, "name", "process " + std::to_string(::getpid()) + " (attach)", other);
+        if (::fork() == 0) {
+            char nothing = 0;
+            ::close(gate[1]);
+            (void)!::read(gate[0], &nothing, 1); // until the test lets it go
+            ::_exit(0);
+        }
+        ::_exit(lock.has_value() && *lock && file_lock::held_descriptors().size() == 1 ? 0 : 1);
+    }
+    int status = -1;
+    REQUIRE(::waitpid(parent, &status, 0) == parent);
+    CHECK(status == 0);
+    std::string other;
+    bool ended = false;
+    REQUIRE_FALSE(file_lock::try_lock(at.path, "name", "me", other, &ended).value().has_value());
+    CHECK(ended);
+    CHECK(other.find("process " + std::to_string(parent) + " (attach), which has ended") == 0);
+    ::close(gate[1]);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    auto lock = file_lock::try_lock(at.path, "name", "me", other, &ended);
+    while (!lock.value().has_value() && std::chrono::steady_clock::now() < end)
+        lock = file_lock::try_lock(at.path, "name", "me", other, &ended);
+    CHECK(lock.value().has_value());
+    ::close(gate[0]);
 }
 
 TEST_CASE("a lock follows no link, and a look neither makes a file nor takes a lock") {
