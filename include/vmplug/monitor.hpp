@@ -34,6 +34,7 @@ std::string format_monitor_address(const monitor_address& address);
 struct monitor_options {
     std::chrono::milliseconds greeting_deadline{2000};
     std::size_t event_queue_max = 1024; ///< of each subscriber
+    std::size_t event_queue_bytes_max = std::size_t{4} << 20;
     /// A process in whose network namespace TCP addresses and abstract names are meant; 0: our own.
     std::int32_t network_of = 0;
 };
@@ -49,7 +50,7 @@ struct monitor_event {
 /// The events of one subscriber, oldest first.
 ///
 /// The socket is always read, so a slow subscriber loses events instead of making QEMU hold them:
-/// beyond the queue's size the oldest is dropped and counted.
+/// beyond the queue's size, in events or in bytes, the oldest are dropped and counted.
 class event_queue {
 public:
     struct state;

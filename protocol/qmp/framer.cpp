@@ -27,6 +27,7 @@ bool framer::scan(char byte) {
         return false;
     }
     if (byte == '"') in_string_ = true;
+    if (byte == '{' || byte == '[' || byte == ',') ++values_;
     if (byte == '{' || byte == '[') ++depth_;
     // A bracket too many is caught here by its depth and by the parser by its kind.
     if ((byte == '}' || byte == ']') && depth_ > 0) return --depth_ == 0;
@@ -48,10 +49,13 @@ result<std::optional<std::string>> framer::next() {
             return violation(error_code::limit_exceeded, "a message is nested too deeply");
         if (scanned_ > bounds_.message_bytes_max)
             return violation(error_code::limit_exceeded, "a message is too long");
+        if (values_ > bounds_.values_max)
+            return violation(error_code::limit_exceeded, "a message has too many values");
         if (!closed) continue;
         auto message = buffer_.substr(0, scanned_);
         buffer_.erase(0, scanned_);
         scanned_ = 0;
+        values_ = 0;
         return std::optional(std::move(message));
     }
     return std::optional<std::string>();

@@ -45,12 +45,34 @@ std::string random_id() {
 } // namespace
 
 struct event_queue::state {
-    state(const asio::any_io_executor& executor, std::size_t most)
-        : wake(executor), size_max(most) {}
+    state(const asio::any_io_executor& executor, std::size_t most, std::size_t most_bytes)
+        : wake(executor), size_max(most), bytes_max(most_bytes) {}
+
+    static std::size_t bytes_of(const monitor_event& event) {
+        return sizeof event + event.name.size() + event.data.size();
+    }
+
+    void add(monitor_event event) {
+        bytes += bytes_of(event);
+        events.push_back(std::move(event));
+        while (!events.empty() && (events.size() > size_max || bytes > bytes_max)) {
+            take();
+            ++dropped;
+        }
+    }
+
+    monitor_event take() {
+        auto first = std::move(events.front());
+        events.pop_front();
+        bytes -= bytes_of(first);
+        return first;
+    }
 
     asio::steady_timer wake;
     std::deque<monitor_event> events;
     std::size_t size_max;
+    std::size_t bytes_max;
+    std::size_t bytes = 0;
     std::uint64_t dropped = 0;
     std::optional<error> ended;
 };
@@ -185,11 +207,7 @@ void monitor::connection::deliver(qmp::event happened) {
     std::erase_if(queues, [](const auto& each) { return each.expired(); });
     for (const auto& each : queues) {
         const auto queue = each.lock();
-        if (queue->events.size() >= queue->size_max) {
-            queue->events.pop_front();
-            ++queue->dropped;
-        }
-        queue->events.push_back(copy);
+        queue->add(copy);
         queue->wake.cancel();
     }
 }
@@ -224,9 +242,7 @@ asio::awaitable<result<std::optional<monitor_event>>> event_queue::next(millisec
     }
     if (queue->events.empty() && queue->ended) co_return *queue->ended;
     if (queue->events.empty()) co_return std::optional<monitor_event>();
-    auto first = std::optional(std::move(queue->events.front()));
-    queue->events.pop_front();
-    co_return first;
+    co_return std::optional(queue->take());
 }
 
 pending_call::pending_call(std::shared_ptr<state> shared) : state_(std::move(shared)) {}
@@ -234,7 +250,10 @@ pending_call::pending_call(pending_call&&) noexcept = default;
 pending_call& pending_call::operator=(pending_call&&) noexcept = default;
 
 pending_call::~pending_call() {
-    if (state_ && !state_->answer) state_->owner->session.forget(state_->number);
+    if (!state_ || state_->answer) return;
+    state_->owner->session.forget(state_->number);
+    // A QEMU that never answers must not fill the table.
+    state_->owner->calls.erase(state_->number);
 }
 
 asio::awaitable<result<json>> pending_call::wait(milliseconds deadline) {
@@ -317,7 +336,8 @@ std::unique_ptr<monitor> monitor::share() const {
 
 event_queue monitor::subscribe() {
     auto state = std::make_shared<event_queue::state>(connection_->socket.get_executor(),
-                                                      connection_->options.event_queue_max);
+                                                      connection_->options.event_queue_max,
+                                                      connection_->options.event_queue_bytes_max);
     state->ended = connection_->ended;
     connection_->queues.push_back(state);
     return event_queue(std::move(state));

@@ -59,6 +59,14 @@ TEST_CASE("a hostile peer is bounded") {
     as_deep_as_allowed.push("{\"a\":" + std::string(15, '[') + std::string(15, ']') + "}");
     CHECK(frame(as_deep_as_allowed).size() == 1);
 
+    qmp::framer many(qmp::limits{1 << 20, 16, 100});
+    many.push("{\"a\":[" + std::string(99, ','));
+    CHECK(many.next().error().code == error_code::limit_exceeded);
+    qmp::framer one_after_the_other(qmp::limits{1 << 20, 16, 100});
+    for (int i = 0; i < 200; ++i)
+        one_after_the_other.push("{\"a\":[1,2,3]}");
+    CHECK(frame(one_after_the_other).size() == 200);
+
     qmp::framer endless(qmp::limits{1000, 16});
     endless.push("{\"" + std::string(1000, 'x'));
     CHECK(endless.next().error().code == error_code::limit_exceeded);
