@@ -71,7 +71,8 @@ struct guest_view {
 /// after it is what the outcome says.
 /// Cancellation: set `stop_requested`; do not cancel the coroutine, which would leave a step half
 /// done (the journal then settles it at the next `recover`).
-/// Lifetime: one operation at a time for each controller; several processes may each have one.
+/// Lifetime: it has to outlive its operations, of which several may run at once; several processes may
+/// each have one.
 class controller {
 public:
     explicit controller(controller_options options);

@@ -67,12 +67,14 @@ awaitable<operation_report> use_case::detach(std::string guest, detach_request r
     if (earlier.has_error()) co_return refusal(earlier.error());
     if (earlier->number != 0 && earlier->state == operation_state::closed)
         co_return co_await repeat(book, std::move(*earlier), dry_run);
-    // The key may be known already: of the detach that is open.
-    const auto new_key = earlier->number == 0 ? key : request_key();
+    // The key is known already: of a detach that is open.
+    if (earlier->number != 0)
+        co_return co_await go_on_detaching(book, std::move(*earlier), std::move(request),
+                                           request_key(), dry_run);
     auto meant = co_await find_assignment(book, guest, request.id);
     if (meant.has_error()) co_return refusal(meant.error());
     if (meant->kind == operation_kind::detach)
-        co_return co_await go_on_detaching(book, std::move(*meant), std::move(request), new_key,
+        co_return co_await go_on_detaching(book, std::move(*meant), std::move(request), key,
                                            dry_run);
     auto held = new_leases();
     if (!dry_run) {
@@ -150,7 +152,7 @@ awaitable<operation_report> use_case::detach_held(records& book, operation_recor
     wanted.releases = attached.number;
     wanted.guest = co_await at_.vms.find_again(attached);
     if (wanted.planned.refusals.empty() && !dry_run) {
-        auto kept = co_await keep_for_others(book, attached, *seen, request.keep_bound);
+        auto kept = co_await keep_for_others(book, attached, *seen);
         if (kept.has_error()) co_return refusal(kept.error());
     }
     co_return co_await carry_out(book, std::move(wanted), dry_run);
@@ -159,13 +161,24 @@ awaitable<operation_report> use_case::detach_held(records& book, operation_recor
 /// What the leaving attach knows of the way home goes to whoever still needs it, before anything
 /// else happens.
 awaitable<result<void>> use_case::keep_for_others(records& book, const operation_record& attached,
-                                                  const situation& seen, bool keep_bound) const {
+                                                  const situation& seen) const {
     for (auto& heir : hand_over(attached, seen))
         if (auto saved = co_await book.save(heir); saved.has_error()) co_return saved;
-    if (!keep_bound || find_sharer(attached, seen)) co_return result<void>();
-    auto bound = left_bound(attached, at_);
-    if (bound.steps.empty()) co_return result<void>();
-    co_return co_await book.save(bound);
+    co_return result<void>();
+}
+
+/// What the end of a detach leaves bound. It is on record together with that end: before it would
+/// be said of a device that the guest still has, and after it might be lost.
+awaitable<result<std::vector<operation_record>>>
+use_case::left_by(records& book, const operation_record& detach) const {
+    std::vector<operation_record> left;
+    if (detach.kind != operation_kind::detach || field(detach.subject, "keep_bound") != "true")
+        co_return left;
+    const auto attached = co_await book.load(detach.releases);
+    if (attached.has_error()) co_return attached.error();
+    auto bound = left_bound(*attached, at_);
+    if (!bound.steps.empty()) left.push_back(std::move(bound));
+    co_return left;
 }
 
 /// A detach that was left open, with the patience of this one.

@@ -82,6 +82,13 @@ void operation_machine::observed(result<fields> prior) {
 }
 
 void operation_machine::saved(const result<void>& saving) {
+    // Somebody else goes on with it, or has ended it: whatever is done now is theirs to do.
+    if (saving.has_error() && saving.error().code == error_code::operation_conflict) {
+        record_.ended = outcome::unknown;
+        record_.failure = saving.error();
+        next_ = {action_kind::finish};
+        return;
+    }
     const bool begins_a_step = after_save_.kind == action_kind::apply;
     if (saving.has_error() && begins_a_step) {
         // Nothing is done that is not on record; what an earlier process began may stand.

@@ -24,7 +24,7 @@ struct action {
 };
 
 /// Decides the order of an operation: which step is observed, made durable, applied, probed or
-/// reverted next. It knows neither the world nor what a step does; the controller obeys it.
+/// reverted next. It knows neither the world nor what a step does; `run_operation` obeys it.
 ///
 /// The rules:
 /// - A step's prior state is durable before the step is applied (the `save` before each `apply`,

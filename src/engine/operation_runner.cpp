@@ -71,7 +71,8 @@ awaitable<std::vector<std::string>> operation_runner::look(operation_machine& ma
 
 awaitable<void> operation_runner::run(operation_machine& machine, records& book,
                                       guest_reference guest, std::unique_ptr<guest_link> link,
-                                      std::chrono::milliseconds add_deadline) {
+                                      std::chrono::milliseconds add_deadline,
+                                      std::vector<operation_record> along) {
     std::function<awaitable<result<guest_link*>>()> reach = [&] {
         return reach_guest(guest, link);
     };
@@ -85,7 +86,7 @@ awaitable<void> operation_runner::run(operation_machine& machine, records& book,
                          options_.guest_deadline,
                          add_deadline};
     const auto watching = observer();
-    co_await run_operation(machine, book, context, watching);
+    co_await run_operation(machine, book, context, watching, along);
 }
 
 } // namespace vmplug

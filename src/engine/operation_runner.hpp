@@ -13,10 +13,12 @@ public:
     operation_runner(world& given, const operation_options& options)
         : at_(given), options_(options) {}
 
-    /// `link` is used while it is open; a lost one is made anew through `guest`.
+    /// `link` is used while it is open; a lost one is made anew through `guest`. `along`: see
+    /// `run_operation`.
     boost::asio::awaitable<void> run(operation_machine& machine, records& book,
                                      guest_reference guest, std::unique_ptr<guest_link> link,
-                                     std::chrono::milliseconds add_deadline);
+                                     std::chrono::milliseconds add_deadline,
+                                     std::vector<operation_record> along);
 
     /// Lets the machine look at the world as far as it can without an act. Returns what each step
     /// was found as: "stands", "absent", "half done", "not known"; empty for one that was not

@@ -8,6 +8,18 @@ namespace vmplug {
 
 using boost::asio::awaitable;
 
+namespace {
+
+/// Why an open record is not used.
+std::optional<error> disbelief(const operation_record& record) {
+    if (const auto fine = check_record(record); fine.has_error()) return fine.error();
+    if (record.steps.empty())
+        return error{error_code::journal_corrupt, "steps", "they are missing", {}};
+    return std::nullopt;
+}
+
+} // namespace
+
 awaitable<result<std::vector<operation_report>>> use_case::recover(bool dry_run) {
     auto opened = open_records(dry_run);
     if (opened.has_error()) co_return opened.error();
@@ -48,11 +60,7 @@ awaitable<operation_report> use_case::repeat(records& book, operation_record ear
 
 awaitable<operation_report> use_case::recover_one(records& book, operation_record record,
                                                   bool dry_run, std::optional<patience> changed) {
-    if (const auto fine = check_record(record); fine.has_error())
-        co_return disbelieved(std::move(record), fine.error());
-    if (record.steps.empty())
-        co_return disbelieved(std::move(record),
-                              {error_code::journal_corrupt, "steps", "they are missing", {}});
+    if (auto why = disbelief(record)) co_return disbelieved(std::move(record), std::move(*why));
     if (dry_run) {
         const auto holder = co_await find_holder(record);
         if (holder.empty()) co_return co_await preview(std::move(record));
@@ -72,6 +80,8 @@ awaitable<operation_report> use_case::recover_one(records& book, operation_recor
     auto now = co_await book.load(record.number);
     if (now.has_error()) co_return refusal(now.error());
     if (now->state == operation_state::closed) co_return settled(std::move(*now));
+    // What was believed before our turn may have been damaged since.
+    if (auto why = disbelief(*now)) co_return disbelieved(std::move(*now), std::move(*why));
     if (changed && !changed->key.id.empty()) {
         const auto noted =
             co_await book.note_request(changed->key.id, changed->key.asked, now->number);
@@ -99,10 +109,13 @@ awaitable<operation_report> use_case::preview(operation_record record) {
 
 awaitable<operation_report> use_case::resume(records& book, operation_record record) {
     auto guest = co_await at_.vms.find_again(record);
+    auto along = co_await left_by(book, record);
+    if (along.has_error()) co_return left_alone(std::move(record), along.error());
     record.runner = at_.self;
     auto machine = operation_machine::resume(std::move(record));
     operation_runner runner(at_, options_);
-    co_await runner.run(machine, book, std::move(guest), nullptr, attach_request().add_deadline);
+    co_await runner.run(machine, book, std::move(guest), nullptr, attach_request().add_deadline,
+                        std::move(*along));
     co_return settled(machine.record());
 }
 

@@ -95,15 +95,21 @@ awaitable<void> revert(operation_machine& machine, step_context& context, std::s
     machine.reverted(undone);
 }
 
-awaitable<void> save(operation_machine& machine, records& book, clock& time) {
-    machine.record().ended_at = time.date();
-    machine.saved(co_await book.save(machine.record()));
+awaitable<void> save(operation_machine& machine, records& book, clock& time,
+                     std::vector<operation_record>& along) {
+    auto& record = machine.record();
+    record.ended_at = time.date();
+    std::vector<operation_record*> all{&record};
+    if (record.state == operation_state::closed && record.ended == outcome::done)
+        for (auto& each : along)
+            all.push_back(&each);
+    machine.saved(co_await book.save_together(std::move(all)));
 }
 
 } // namespace
 
 awaitable<void> run_operation(operation_machine& machine, records& book, step_context& context,
-                              const run_observer& observer) {
+                              const run_observer& observer, std::vector<operation_record>& along) {
     for (auto now = machine.next(); now.kind != action_kind::finish; now = machine.next()) {
         const bool visible = now.kind == action_kind::apply || now.kind == action_kind::revert;
         if (visible && observer.before) observer.before(machine.record(), now);
@@ -112,7 +118,7 @@ awaitable<void> run_operation(operation_machine& machine, records& book, step_co
             co_await observe(machine, context, now.step);
             break;
         case action_kind::save:
-            co_await save(machine, book, context.time);
+            co_await save(machine, book, context.time, along);
             break;
         case action_kind::apply:
             co_await apply(machine, context, now.step);
@@ -126,7 +132,6 @@ awaitable<void> run_operation(operation_machine& machine, records& book, step_co
         case action_kind::finish:
             break;
         }
-        if (visible && observer.after) observer.after(machine.record(), now);
     }
 }
 

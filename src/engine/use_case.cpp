@@ -196,10 +196,12 @@ awaitable<operation_report> use_case::carry_out(records& book, work wanted, bool
         record.releases = wanted.releases;
         record.runner = at_.self;
         record.started = at_.time.date();
+        auto along = co_await left_by(book, record);
+        if (along.has_error()) co_return refusal(along.error());
         operation_machine machine(std::move(record));
         operation_runner runner(at_, options_);
         co_await runner.run(machine, book, std::move(wanted.guest), std::move(wanted.link),
-                            wanted.add_deadline);
+                            wanted.add_deadline, std::move(*along));
         report = settled(machine.record());
     }
     report.planned = std::move(wanted.planned);

@@ -125,7 +125,9 @@ private:
     report_task go_on_detaching(records& book, operation_record record, detach_request request,
                                 request_key key, bool dry_run);
     task<void> keep_for_others(records& book, const operation_record& attached,
-                               const situation& seen, bool keep_bound) const;
+                               const situation& seen) const;
+    task<std::vector<operation_record>> left_by(records& book,
+                                                const operation_record& detach) const;
 
     /// What a caller brings to an operation that is open: how long it waits, and its key.
     struct patience {

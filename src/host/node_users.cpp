@@ -86,7 +86,12 @@ public:
           owners_(read_owners(files, functions, paths_)) {}
 
     node_users run() {
-        for (const auto& name : files_.list("/proc")) {
+        const auto all = files_.read_directory("/proc");
+        if (all.has_error()) {
+            found_.not_seen = "/proc cannot be listed: " + all.error().text;
+            return std::move(found_);
+        }
+        for (const auto& name : *all) {
             std::int32_t pid = 0;
             const auto [end, failure] =
                 std::from_chars(name.data(), name.data() + name.size(), pid);

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <limits>
+#include <tuple>
 #include <utility>
 
 #include <fcntl.h>
@@ -281,22 +282,35 @@ result<journal> journal::open_to_read(const std::string& path) {
     return opened;
 }
 
-result<void> journal::save(operation_record& record) {
-    const auto number = record.number;
+namespace {
+
+result<void> write_record(sqlite3* database, operation_record& record) {
+    const bool is_new = record.number == 0;
+    auto saved = check_version(database, record);
+    ++record.version;
+    if (saved.has_value()) saved = write_operation(database, record);
+    if (saved.has_value()) saved = write_steps(database, record);
+    if (saved.has_value() && is_new && !record.request_id.empty())
+        saved = write_request(database, record.request_id, record.asked, record.number);
+    if (saved.has_value() && is_new) saved = forget_old(database, record.number);
+    return saved;
+}
+
+} // namespace
+
+result<void> journal::save(const std::vector<operation_record*>& all) {
+    // What is not saved keeps the number and the version that it had.
+    std::vector<std::pair<std::int64_t, std::int64_t>> before;
+    for (const auto* record : all)
+        before.emplace_back(record->number, record->version);
     sqlite::transaction transaction(database_.get());
     auto saved = transaction.begin();
-    if (saved.has_value()) saved = check_version(database_.get(), record);
-    ++record.version;
-    if (saved.has_value()) saved = write_operation(database_.get(), record);
-    if (saved.has_value()) saved = write_steps(database_.get(), record);
-    if (saved.has_value() && number == 0 && !record.request_id.empty())
-        saved = write_request(database_.get(), record.request_id, record.asked, record.number);
-    if (saved.has_value() && number == 0) saved = forget_old(database_.get(), record.number);
+    for (auto* record : all)
+        if (saved.has_value()) saved = write_record(database_.get(), *record);
     if (saved.has_value()) saved = transaction.commit();
-    if (saved.has_error()) {
-        record.number = number;
-        --record.version;
-    }
+    if (saved.has_error())
+        for (std::size_t i = 0; i < all.size(); ++i)
+            std::tie(all[i]->number, all[i]->version) = before[i];
     return saved;
 }
 

@@ -40,7 +40,10 @@ public:
     ~journal();
 
     /// Inserts a record whose number is 0 and gives it its number, or replaces the one it has.
-    result<void> save(operation_record& record);
+    result<void> save(operation_record& record) { return save({&record}); }
+
+    /// The same for several, in one transaction.
+    result<void> save(const std::vector<operation_record*>& all);
 
     result<operation_record> load(std::int64_t number);
     /// All operations that are not closed, oldest first.

@@ -9,13 +9,13 @@ public:
     explicit journal_records(journal opened) : journal_(std::move(opened)) {}
 
     task<void> save(operation_record& record) override { co_return journal_.save(record); }
+    task<void> save_together(std::vector<operation_record*> all) override {
+        co_return journal_.save(all);
+    }
     task<operation_record> load(std::int64_t number) override { co_return journal_.load(number); }
     task<std::vector<operation_record>> load_open() override { co_return journal_.load_open(); }
     task<std::vector<operation_record>> load_assignments() override {
         co_return journal_.load_assignments();
-    }
-    task<std::vector<operation_record>> load_latest(std::size_t count) override {
-        co_return journal_.load_latest(count);
     }
     task<known_request> find_request(std::string id) override {
         co_return journal_.find_request(id);

@@ -7,7 +7,7 @@
 namespace vmplug {
 
 /// The JSON text that the journal keeps of a record (all but its steps and its number) and of a
-/// step. `protocol/api/journal.md` describes the form.
+/// step.
 std::string format_record(const operation_record& record);
 std::string format_step(const step_record& step);
 

@@ -64,6 +64,8 @@ asio::awaitable<result<child_report>> await_child(const file_tree& files, child_
     // The timer's handler may be queued already and refers to this frame.
     co_await asio::post(executor, asio::use_awaitable);
     if (failure == asio::error::operation_aborted) co_return stuck(files, where, task);
+    // One that has more to say than is read would wait for a reader.
+    report.close();
     int status = 0;
     while (::waitpid(task.pid, &status, 0) < 0 && errno == EINTR) {
     }

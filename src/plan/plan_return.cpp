@@ -177,7 +177,10 @@ plan plan_detach(const detach_request& request, const operation_record& attach,
     if (const auto* sharer = find_sharer(attach, seen)) {
         made.notes.push_back("the group stays with " + field(sharer->subject, "id") +
                              "; the last device of it to leave takes the others home");
-    } else if (!request.keep_bound) {
+    } else if (request.keep_bound) {
+        // Its end makes a bind of what it leaves.
+        made.subject["keep_bound"] = "true";
+    } else {
         for (auto& step : plan_binding_return(attach))
             made.steps.push_back(std::move(step));
     }

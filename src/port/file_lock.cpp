@@ -68,9 +68,22 @@ std::optional<long> find_process(int descriptor) {
     return std::nullopt;
 }
 
+/// Whether one of our own locks is on that file.
+bool is_held(int descriptor) {
+    struct stat wanted {};
+    if (::fstat(descriptor, &wanted) != 0) return true;
+    const std::lock_guard guard(held_mutex);
+    return std::ranges::any_of(held, [&](int each) {
+        struct stat found {};
+        return ::fstat(each, &found) == 0 && found.st_ino == wanted.st_ino &&
+               found.st_dev == wanted.st_dev;
+    });
+}
+
 /// A child that hangs in the kernel has the lock from its parent, under whose number the kernel
 /// keeps it; in another PID namespace that number is none.
-bool has_ended(std::optional<long> pid) {
+bool has_ended(std::optional<long> pid, int descriptor) {
+    if (pid == ::getpid()) return !is_held(descriptor);
     return !pid || (*pid > 0 && ::kill(static_cast<pid_t>(*pid), 0) != 0 && errno == ESRCH);
 }
 
@@ -86,7 +99,7 @@ std::string describe_holder(int descriptor, std::optional<long> pid) {
     const auto process = "process " + std::to_string(*pid);
     std::string written(text.data(), static_cast<std::size_t>(size > 0 ? size : 0));
     if (!written.starts_with(process + " ")) written = process;
-    return has_ended(pid) ? written + in_kernel : written;
+    return has_ended(pid, descriptor) ? written + in_kernel : written;
 }
 
 /// Takes the lock, or says who has it. Between the two somebody may have given it back.
@@ -119,7 +132,7 @@ result<std::optional<file_lock>> file_lock::try_lock(const std::string& director
     if (!take(lock.descriptor_, pid)) {
         if (errno != EWOULDBLOCK) return lock_failure(path);
         other = describe_holder(lock.descriptor_, pid);
-        if (ended) *ended = has_ended(pid);
+        if (ended) *ended = has_ended(pid, lock.descriptor_);
         return std::optional<file_lock>();
     }
     lock.held_ = true;

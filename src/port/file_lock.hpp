@@ -9,7 +9,8 @@
 namespace vmplug {
 
 /// An exclusive lock on a name, across processes. The kernel takes it back when its process ends,
-/// however it ends, so there is no stale lock.
+/// however it ends, so there is no stale lock; a child that still hangs in a write for it keeps it
+/// until it is through.
 ///
 /// The file stays when the lock is gone: removing it would let two processes lock two files of one
 /// name.

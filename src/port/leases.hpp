@@ -21,7 +21,7 @@ struct lease_holder {
 };
 
 /// Names that one operation at a time has for itself, across processes. A lease of a process that
-/// has ended, however it ended, is nobody's.
+/// has ended, however it ended, is nobody's, unless the kernel is still at what it was asked for.
 class lease_table {
 public:
     virtual ~lease_table() = default;

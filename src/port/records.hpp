@@ -13,7 +13,8 @@ namespace vmplug {
 /// The durable record of all operations.
 ///
 /// Each `save` is whole or not at all, and durable when it has returned. Several processes may use
-/// one: what one has saved the others load.
+/// one: what one has saved the others load. A record that cannot be read comes back with the reason as
+/// its `failure`, so that it does not stand in the way of the others.
 ///
 /// Errors of all: `journal_unavailable` (cannot be opened or written, or somebody else could have
 /// written it: the text has the reason), `journal_corrupt`. After a failed `save` the records are
@@ -26,7 +27,11 @@ public:
     virtual ~records() = default;
 
     /// Inserts a record whose number is 0 and gives it its number, or replaces the one it has.
+    /// Errors: `operation_conflict`: another has saved that record since it was loaded.
     virtual task<void> save(operation_record& record) = 0;
+
+    /// The same for several, all or none.
+    virtual task<void> save_together(std::vector<operation_record*> all) = 0;
 
     virtual task<operation_record> load(std::int64_t number) = 0;
 
@@ -36,9 +41,6 @@ public:
     /// Attach and bind operations that ended as done and whose device was not taken back yet: no
     /// closed operation `releases` them.
     virtual task<std::vector<operation_record>> load_assignments() = 0;
-
-    /// The latest `count` operations, newest first.
-    virtual task<std::vector<operation_record>> load_latest(std::size_t count) = 0;
 
     /// What a caller's key stands for: the operation (number 0 when there is none) and the request
     /// in words.

@@ -16,7 +16,7 @@ ARROWS = {
     "src/plan": ({"judge"}, set()),
     "src/journal": ({"port"}, {"nlohmann", "sqlite3.h"}),
     "src/monitor": ({"hmp", "port", "qmp"}, {"boost/asio", "boost/system"}),
-    "src/step": ({"plan", "port"}, {"boost/asio", "nlohmann"}),
+    "src/step": ({"port"}, {"boost/asio", "nlohmann"}),
     "src/engine": ({"judge", "plan", "port", "step"}, {"boost/asio"}),
     "src/linux": ({"engine", "guest", "hmp", "host", "journal", "monitor", "plan", "port", "qmp"},
                   {"boost/asio", "nlohmann"}),

@@ -239,6 +239,7 @@ void check_settled(bench& on, const host_state& before, const std::string& what)
     CHECK(on.world.told.empty());
     const auto assigned = on.disk.assignments();
     const bool away = !assigned.empty();
+    CHECK(assigned.size() <= 1);
     const bool to_guest = away && assigned.front().kind == operation_kind::attach;
     CHECK(on.world.guests["web"].devices.size() ==
           (on.world.guests["web"].runs && to_guest ? 1 : 0));

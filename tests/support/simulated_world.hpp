@@ -249,23 +249,14 @@ private:
     public:
         explicit book(simulated_process& in) : in_(in) {}
 
-        task<void> save(operation_record& record) override {
+        task<void> save(operation_record& record) override { return save_together({&record}); }
+        task<void> save_together(std::vector<operation_record*> all) override {
             co_await in_.pause()();
             co_return in_.outside_.faults.save([&]() -> result<void> {
-                auto& disk = in_.disk_;
-                const auto known = disk.rows.find(record.number);
-                const bool stale =
-                    known != disk.rows.end() && known->second.version != record.version;
-                if (stale && in_.broken_ != mutation::stale_saved)
-                    return error{error_code::operation_conflict, "", "it is stale", {}};
-                if (disk.room-- <= 0)
-                    return error{
-                        error_code::journal_unavailable, "journal.db", "the disk is full", {}};
-                if (record.number == 0) record.number = ++disk.latest;
-                ++record.version;
-                in_.store_row(record);
-                if (!record.request_id.empty())
-                    disk.keys[record.request_id] = {record, record.asked};
+                for (const auto* record : all)
+                    if (auto fine = may_save(*record); fine.has_error()) return fine;
+                for (auto* record : all)
+                    write(*record);
                 return {};
             });
         }
@@ -286,9 +277,6 @@ private:
             in_.check();
             co_return in_.disk_.assignments();
         }
-        task<std::vector<operation_record>> load_latest(std::size_t) override {
-            co_return in_.disk_.find([](const auto&) { return true; });
-        }
         task<known_request> find_request(std::string id) override {
             in_.check();
             const auto found = in_.disk_.keys.find(id);
@@ -303,6 +291,30 @@ private:
         }
 
     private:
+        result<void> may_save(const operation_record& record) {
+            auto& disk = in_.disk_;
+            const auto known = disk.rows.find(record.number);
+            const bool stale = known != disk.rows.end() && known->second.version != record.version;
+            if (stale && in_.broken_ != mutation::stale_saved)
+                return error{error_code::operation_conflict, "", "it is stale", {}};
+            const bool key_is_taken = record.number == 0 && !record.request_id.empty() &&
+                                      disk.keys.contains(record.request_id);
+            if (key_is_taken)
+                return error{error_code::journal_unavailable, "", "UNIQUE constraint", {}};
+            if (disk.room-- <= 0)
+                return error{error_code::journal_unavailable, "journal.db", "the disk is full", {}};
+            return {};
+        }
+        void write(operation_record& record) {
+            auto& disk = in_.disk_;
+            const bool is_new = record.number == 0;
+            if (is_new) record.number = ++disk.latest;
+            ++record.version;
+            in_.store_row(record);
+            if (is_new && !record.request_id.empty())
+                disk.keys[record.request_id] = {record, record.asked};
+        }
+
         simulated_process& in_;
     };
 

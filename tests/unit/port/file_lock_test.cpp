@@ -54,16 +54,31 @@ TEST_CASE("whoever is refused is told who has the lock") {
 
 TEST_CASE("one that has the lock and has written nothing yet is named too") {
     const lock_directory at;
-    const auto ours = "process " + std::to_string(::getpid());
     // What the one before wrote is still there.
     CHECK(at.try_lock("process 1 (attach)").empty());
-    const int file = ::open((at.path + "/device-0000:01:00.0").c_str(), O_RDWR | O_CLOEXEC);
-    REQUIRE(::flock(file, LOCK_EX | LOCK_NB) == 0);
-    CHECK(at.try_lock("process 2 (attach)") == ours);
-    CHECK(file_lock::find_holder(at.path, "device-0000:01:00.0") == ours);
-    REQUIRE(::ftruncate(file, 0) == 0);
-    CHECK(at.try_lock("process 2 (attach)") == ours);
-    ::close(file);
+    std::array<int, 2> locked{};
+    std::array<int, 2> gate{};
+    REQUIRE(::pipe(locked.data()) == 0);
+    REQUIRE(::pipe(gate.data()) == 0);
+    const auto other = ::fork();
+    if (other == 0) {
+        char nothing = 0;
+        ::close(gate[1]);
+        const int file = ::open((at.path + "/device-0000:01:00.0").c_str(), O_RDWR | O_CLOEXEC);
+        (void)::flock(file, LOCK_EX | LOCK_NB);
+        (void)!::write(locked[1], "1", 1);
+        (void)!::read(gate[0], &nothing, 1); // until the test lets it go
+        ::_exit(0);
+    }
+    char nothing = 0;
+    REQUIRE(::read(locked[0], &nothing, 1) == 1);
+    const auto expected = "process " + std::to_string(other);
+    CHECK(at.try_lock("process 2 (attach)") == expected);
+    CHECK(file_lock::find_holder(at.path, "device-0000:01:00.0") == expected);
+    for (const int each : {locked[0], locked[1], gate[0], gate[1]})
+        ::close(each);
+    int status = 0;
+    CHECK(::waitpid(other, &status, 0) == other);
 }
 
 TEST_CASE("a child that a process leaves behind keeps its lock") {
@@ -112,4 +127,35 @@ TEST_CASE("a lock follows no link, and a look neither makes a file nor takes a l
     REQUIRE(held.value().has_value());
     CHECK(!file_lock::find_holder(at.path, "name").empty());
     CHECK(!file_lock::try_lock(at.path, "name", "me", other).value().has_value());
+}
+
+TEST_CASE("what a child of ours is still at is told from what we are at ourselves") {
+    const lock_directory at;
+    std::array<int, 2> gate{};
+    REQUIRE(::pipe(gate.data()) == 0);
+    std::string other;
+    bool ended = false;
+    pid_t child = -1;
+    {
+        const auto lock = file_lock::try_lock(at.path, "name", "process 1 (attach)", other);
+        REQUIRE(lock.value().has_value());
+        REQUIRE_FALSE(
+            file_lock::try_lock(at.path, "name", "me", other, &ended).value().has_value());
+        CHECK_FALSE(ended);
+        child = ::fork();
+        if (child == 0) {
+            char nothing = 0;
+            ::close(gate[1]);
+            (void)!::read(gate[0], &nothing, 1);
+            ::_exit(0);
+        }
+    }
+    CHECK(file_lock::held_descriptors().empty());
+    REQUIRE_FALSE(file_lock::try_lock(at.path, "name", "me", other, &ended).value().has_value());
+    CHECK(ended);
+    ::close(gate[1]);
+    ::close(gate[0]);
+    int status = 0;
+    CHECK(::waitpid(child, &status, 0) == child);
+    CHECK(file_lock::try_lock(at.path, "name", "me", other, &ended).value().has_value());
 }
