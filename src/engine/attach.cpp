@@ -88,7 +88,7 @@ awaitable<operation_report> use_case::attach_held(held_device& ours, guest_refer
     wanted.guest = std::move(guest);
     wanted.link = std::move(*link);
     wanted.add_deadline = request.add_deadline;
-    co_return co_await carry_out(*ours.book, std::move(wanted), dry_run);
+    co_return co_await carry_out(*ours.book, ours.held, std::move(wanted), dry_run);
 }
 
 } // namespace vmplug

@@ -18,7 +18,7 @@ awaitable<operation_report> use_case::bind(std::string device, bind_request requ
     wanted.kind = operation_kind::bind;
     wanted.planned = plan_bind(request, *seen);
     wanted.busy = std::move(ours->busy);
-    co_return co_await carry_out(*ours->book, std::move(wanted), dry_run);
+    co_return co_await carry_out(*ours->book, ours->held, std::move(wanted), dry_run);
 }
 
 awaitable<operation_report> use_case::release(std::string device, bool dry_run) {
@@ -40,7 +40,7 @@ awaitable<operation_report> use_case::release(std::string device, bool dry_run) 
     wanted.busy = std::move(ours->busy);
     wanted.planned = plan_release(*bound, *seen);
     wanted.releases = bound->number;
-    co_return co_await carry_out(*ours->book, std::move(wanted), dry_run);
+    co_return co_await carry_out(*ours->book, ours->held, std::move(wanted), dry_run);
 }
 
 } // namespace vmplug

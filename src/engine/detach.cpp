@@ -89,7 +89,7 @@ awaitable<operation_report> use_case::detach(std::string guest, detach_request r
                            guest + " " + request.id,
                            "another operation has changed what is meant; repeat it",
                            {}});
-    co_return co_await detach_held(book, *still, std::move(request), key, dry_run);
+    co_return co_await detach_held(book, held, *still, std::move(request), key, dry_run);
 }
 
 /// The one record that a guest's name and a device's id mean. An assignment belongs to a process:
@@ -137,9 +137,9 @@ awaitable<result<operation_record>> use_case::find_assignment(records& book, std
     co_return std::move(ended.front());
 }
 
-awaitable<operation_report> use_case::detach_held(records& book, operation_record attached,
-                                                  detach_request request, request_key key,
-                                                  bool dry_run) {
+awaitable<operation_report> use_case::detach_held(records& book, const held_leases& held,
+                                                  operation_record attached, detach_request request,
+                                                  request_key key, bool dry_run) {
     if (const auto fine = check_record(attached); fine.has_error())
         co_return disbelieved(std::move(attached), fine.error());
     auto seen = co_await look_around(book);
@@ -155,7 +155,7 @@ awaitable<operation_report> use_case::detach_held(records& book, operation_recor
         auto kept = co_await keep_for_others(book, attached, *seen);
         if (kept.has_error()) co_return refusal(kept.error());
     }
-    co_return co_await carry_out(book, std::move(wanted), dry_run);
+    co_return co_await carry_out(book, held, std::move(wanted), dry_run);
 }
 
 /// What the leaving attach knows of the way home goes to whoever still needs it, before anything

@@ -32,6 +32,13 @@ result<void> held_leases::take_device(const host_facts& host, const host_address
     return {};
 }
 
+std::vector<const lease*> held_leases::all() const {
+    std::vector<const lease*> leases;
+    for (const auto& each : held_)
+        leases.push_back(each.get());
+    return leases;
+}
+
 std::string held_leases::find_holder(const host_facts& host, const host_address& device) const {
     for (const auto& key : device_keys(host, device))
         if (auto holder = table_->find_holder(key); !holder.empty()) return holder;

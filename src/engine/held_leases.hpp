@@ -25,8 +25,8 @@ class held_leases {
 public:
     held_leases(lease_table& table, clock& time) : table_(&table), time_(&time) {}
 
-    /// Errors: `device_busy` naming the holder; `host_stuck`: its process has ended, and the kernel is
-    /// still at what it was asked for.
+    /// Errors: `device_busy` naming the holder; `host_stuck`: its process has ended, and the kernel
+    /// is still at what it was asked for.
     result<void> take_device(const host_facts& host, const host_address& device);
 
     /// Who has the device now, for a dry run, which takes nothing; empty: nobody.
@@ -36,6 +36,9 @@ public:
     boost::asio::awaitable<result<void>> take_guest(guest_reference guest,
                                                     std::chrono::milliseconds most,
                                                     std::function<bool()> stop_requested);
+
+    /// For who acts under them.
+    std::vector<const lease*> all() const;
 
 private:
     lease_table* table_;

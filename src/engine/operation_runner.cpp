@@ -48,7 +48,7 @@ awaitable<std::vector<std::string>> operation_runner::look(operation_machine& ma
     std::function<awaitable<result<guest_link*>>()> reach = [&] {
         return reach_guest(guest, link);
     };
-    step_context context{at_.host,
+    step_context context{*host_,
                          at_.time,
                          std::move(reach),
                          guest_process(machine.record()),
@@ -76,7 +76,7 @@ awaitable<void> operation_runner::run(operation_machine& machine, records& book,
     std::function<awaitable<result<guest_link*>>()> reach = [&] {
         return reach_guest(guest, link);
     };
-    step_context context{at_.host,
+    step_context context{*host_,
                          at_.time,
                          std::move(reach),
                          guest_process(machine.record()),

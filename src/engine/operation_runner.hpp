@@ -10,8 +10,10 @@ namespace vmplug {
 /// Runs one operation's machine against the world.
 class operation_runner {
 public:
-    operation_runner(world& given, const operation_options& options)
-        : at_(given), options_(options) {}
+    /// `held`: what is under way keeps these leases.
+    operation_runner(world& given, const operation_options& options,
+                     const std::vector<const lease*>& held)
+        : at_(given), options_(options), host_(given.host.holding(held)) {}
 
     /// `link` is used while it is open; a lost one is made anew through `guest`. `along`: see
     /// `run_operation`.
@@ -33,6 +35,7 @@ private:
 
     world& at_;
     const operation_options& options_;
+    std::unique_ptr<host_control> host_;
 };
 
 } // namespace vmplug

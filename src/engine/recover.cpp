@@ -88,14 +88,14 @@ awaitable<operation_report> use_case::recover_one(records& book, operation_recor
         if (noted.has_error()) co_return left_alone(std::move(*now), noted.error());
     }
     if (changed) now->steps.front().planned.arguments["wait_ms"] = changed->wait_ms();
-    co_return co_await resume(book, std::move(*now));
+    co_return co_await resume(book, held, std::move(*now));
 }
 
 /// What would be done with an unfinished operation, and on what grounds. Changes nothing.
 awaitable<operation_report> use_case::preview(operation_record record) {
     auto guest = co_await at_.vms.find_again(record);
     auto machine = operation_machine::resume(record);
-    operation_runner runner(at_, options_);
+    operation_runner runner(at_, options_, {});
     operation_report report;
     report.seen = co_await runner.look(machine, std::move(guest));
     const auto& after = machine.record();
@@ -107,13 +107,14 @@ awaitable<operation_report> use_case::preview(operation_record record) {
     co_return report;
 }
 
-awaitable<operation_report> use_case::resume(records& book, operation_record record) {
+awaitable<operation_report> use_case::resume(records& book, const held_leases& held,
+                                             operation_record record) {
     auto guest = co_await at_.vms.find_again(record);
     auto along = co_await left_by(book, record);
     if (along.has_error()) co_return left_alone(std::move(record), along.error());
     record.runner = at_.self;
     auto machine = operation_machine::resume(std::move(record));
-    operation_runner runner(at_, options_);
+    operation_runner runner(at_, options_, held.all());
     co_await runner.run(machine, book, std::move(guest), nullptr, attach_request().add_deadline,
                         std::move(*along));
     co_return settled(machine.record());
@@ -147,7 +148,7 @@ awaitable<operation_report> use_case::take_home(records& book, operation_record 
     if (still == assigned->end()) co_return settled(std::move(attached));
     detach_request request;
     request.id = field(attached.subject, "id");
-    co_return co_await detach_held(book, *still, std::move(request), request_key(), dry_run);
+    co_return co_await detach_held(book, held, *still, std::move(request), request_key(), dry_run);
 }
 
 } // namespace vmplug

@@ -184,7 +184,8 @@ awaitable<result<guest_view>> use_case::query_guest(std::string guest) {
     co_return view;
 }
 
-awaitable<operation_report> use_case::carry_out(records& book, work wanted, bool dry_run) {
+awaitable<operation_report> use_case::carry_out(records& book, const held_leases& held, work wanted,
+                                                bool dry_run) {
     if (!wanted.planned.refusals.empty()) co_return refusal(std::move(wanted.planned));
     if (!wanted.busy.empty())
         wanted.planned.notes.push_back("another operation works on it now: " + wanted.busy);
@@ -199,7 +200,7 @@ awaitable<operation_report> use_case::carry_out(records& book, work wanted, bool
         auto along = co_await left_by(book, record);
         if (along.has_error()) co_return refusal(along.error());
         operation_machine machine(std::move(record));
-        operation_runner runner(at_, options_);
+        operation_runner runner(at_, options_, held.all());
         co_await runner.run(machine, book, std::move(wanted.guest), std::move(wanted.link),
                             wanted.add_deadline, std::move(*along));
         report = settled(machine.record());

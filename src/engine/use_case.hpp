@@ -105,7 +105,7 @@ private:
     task<guest_facts> survey(guest_link& link) const;
 
     /// Refuses, tells what would be done, or does it.
-    report_task carry_out(records& book, work wanted, bool dry_run);
+    report_task carry_out(records& book, const held_leases& held, work wanted, bool dry_run);
 
     /// The earlier operation of a request id; number 0 when there is none.
     /// Errors: `invalid_argument` when that one was asked to do something else.
@@ -120,8 +120,8 @@ private:
                             request_key key, bool dry_run);
 
     task<operation_record> find_assignment(records& book, std::string guest, std::string id);
-    report_task detach_held(records& book, operation_record attached, detach_request request,
-                            request_key key, bool dry_run);
+    report_task detach_held(records& book, const held_leases& held, operation_record attached,
+                            detach_request request, request_key key, bool dry_run);
     report_task go_on_detaching(records& book, operation_record record, detach_request request,
                                 request_key key, bool dry_run);
     task<void> keep_for_others(records& book, const operation_record& attached,
@@ -140,7 +140,7 @@ private:
     report_task recover_one(records& book, operation_record record, bool dry_run,
                             std::optional<patience> changed = {});
     report_task preview(operation_record record);
-    report_task resume(records& book, operation_record record);
+    report_task resume(records& book, const held_leases& held, operation_record record);
     boost::asio::awaitable<bool> has_lost(operation_record attached);
     report_task take_home(records& book, operation_record attached, bool dry_run);
 

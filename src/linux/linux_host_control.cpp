@@ -106,9 +106,16 @@ asio::awaitable<result<void>> await_act(const file_tree& files, result<child_tas
 
 } // namespace
 
+std::unique_ptr<host_control> linux_host_control::holding(const std::vector<const lease*>& leases) {
+    std::vector<int> descriptors;
+    for (const auto* each : leases)
+        if (each->descriptor() >= 0) descriptors.push_back(each->descriptor());
+    return std::make_unique<linux_host_control>(files_, std::move(descriptors));
+}
+
 asio::awaitable<result<void>> linux_host_control::write(std::string path, std::string value,
                                                         milliseconds deadline) {
-    const auto started = start_write(files_.root() + path, value);
+    const auto started = start_write(files_.root() + path, value, leases_);
     co_return co_await await_act(files_, started, std::move(path), deadline);
 }
 
@@ -174,7 +181,7 @@ asio::awaitable<result<void>> linux_host_control::change_netdev(netdev_change ch
     if (request.has_error()) co_return request.error();
     act.message = std::move(request->message);
     act.descriptor_at = request->descriptor_at;
-    const auto started = start_netlink_act(std::move(act));
+    const auto started = start_netlink_act(std::move(act), leases_);
     co_return co_await await_act(files_, started, "rtnetlink", deadline);
 }
 

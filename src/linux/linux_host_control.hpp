@@ -9,7 +9,10 @@ namespace vmplug {
 /// expires the child is left to the kernel.
 class linux_host_control final : public host_control {
 public:
-    explicit linux_host_control(file_tree files) : files_(std::move(files)) {}
+    explicit linux_host_control(file_tree files, std::vector<int> leases = {})
+        : files_(std::move(files)), leases_(std::move(leases)) {}
+
+    std::unique_ptr<host_control> holding(const std::vector<const lease*>& leases) override;
 
     task<void> write(std::string path, std::string value,
                      std::chrono::milliseconds deadline) override;
@@ -30,6 +33,7 @@ public:
 
 private:
     file_tree files_;
+    std::vector<int> leases_; ///< descriptors
 };
 
 } // namespace vmplug

@@ -1,7 +1,6 @@
 #include "port/child_task.hpp"
 
-#include "port/file_lock.hpp"
-
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -176,7 +175,8 @@ int let_go_of_everything_but(int report, const std::vector<int>& leases) {
 
 /// Our own Ctrl-C must not reach a write that is half done: the child leaves our process group.
 result<child_task> start(const std::function<void(int report)>& work,
-                         const std::vector<int>& leases = {}) {
+                         std::vector<int> leases = {}) {
+    std::ranges::sort(leases);
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0)
         return error{error_code::host_io, "pipe", std::strerror(errno), {}};
@@ -199,18 +199,19 @@ result<child_task> start_work(const std::function<void(int report)>& work) {
     return start(work);
 }
 
-result<child_task> start_write(const std::string& path, const std::string& value) {
+result<child_task> start_write(const std::string& path, const std::string& value,
+                               const std::vector<int>& leases) {
     return start(
         [&](int report) { write_and_exit(report, path.c_str(), value.data(), value.size()); },
-        file_lock::held_descriptors());
+        leases);
 }
 
 result<child_task> start_read(const std::string& path) {
     return start([&](int report) { read_and_exit(report, path.c_str()); });
 }
 
-result<child_task> start_netlink_act(netlink_act act) {
-    return start([&](int report) { send_and_exit(report, act); }, file_lock::held_descriptors());
+result<child_task> start_netlink_act(netlink_act act, const std::vector<int>& leases) {
+    return start([&](int report) { send_and_exit(report, act); }, leases);
 }
 
 result<child_task> start_netlink_questions(const std::vector<std::string>& namespaces,

@@ -16,16 +16,17 @@ namespace vmplug {
 /// the program printed. Closing it detaches the child: it is not killed, because a signal would
 /// turn a wait inside vfio's unbind into one that nothing can end.
 ///
-/// What changes the host (a write, an act of rtnetlink) keeps our leases for as long as it is under
-/// way, whether we wait for it or not: nobody settles or begins anything on the device as long as
-/// the kernel may still do what it was asked for.
+/// What changes the host (a write, an act of rtnetlink) keeps the descriptors of `leases`,
+/// in any order, for as long as it is under way, whether we wait for it or not: nobody settles or
+/// begins anything on the device as long as the kernel may still do what it was asked for.
 struct child_task {
     int pid = -1;
     int report = -1;
 };
 
 /// Writes `value` to a file with one write(2).
-result<child_task> start_write(const std::string& path, const std::string& value);
+result<child_task> start_write(const std::string& path, const std::string& value,
+                               const std::vector<int>& leases);
 
 /// Reads a file of at most 64 KiB.
 result<child_task> start_read(const std::string& path);
@@ -39,7 +40,7 @@ struct netlink_act {
 };
 
 /// Sends it: rtnetlink has one lock, which a driver that hangs may have.
-result<child_task> start_netlink_act(netlink_act act);
+result<child_task> start_netlink_act(netlink_act act, const std::vector<int>& leases);
 
 /// Sends requests for whole tables (NLM_F_DUMP) in several network namespaces: files of nsfs, empty
 /// for our own, which has to be the first. What it reports are pieces, each with its head: the

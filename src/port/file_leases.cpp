@@ -8,6 +8,7 @@ namespace {
 class file_lease final : public lease {
 public:
     explicit file_lease(file_lock lock) : lock_(std::move(lock)) {}
+    int descriptor() const override { return lock_.descriptor(); }
 
 private:
     file_lock lock_;

@@ -154,11 +154,6 @@ std::string file_lock::find_holder(const std::string& directory, const std::stri
     return pid ? describe_holder(file.descriptor_, *pid) : std::string();
 }
 
-std::vector<int> file_lock::held_descriptors() {
-    const std::lock_guard guard(held_mutex);
-    return {held.begin(), held.end()};
-}
-
 file_lock::file_lock(file_lock&& from) noexcept
     : descriptor_(std::exchange(from.descriptor_, -1)), held_(std::exchange(from.held_, false)) {}
 

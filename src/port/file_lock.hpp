@@ -4,7 +4,6 @@
 
 #include <optional>
 #include <string>
-#include <vector>
 
 namespace vmplug {
 
@@ -29,9 +28,8 @@ public:
     /// Empty: nobody has it, as far as the kernel tells (/proc/locks).
     static std::string find_holder(const std::string& directory, const std::string& name);
 
-    /// The descriptors of all locks of this process, ascending. A child that keeps one has the lock
-    /// as well, until it ends.
-    static std::vector<int> held_descriptors();
+    /// A child that keeps it has the lock as well, until it ends.
+    int descriptor() const { return descriptor_; }
 
     file_lock(file_lock&& from) noexcept;
     file_lock& operator=(file_lock&& from) noexcept;

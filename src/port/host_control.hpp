@@ -1,5 +1,6 @@
 #pragma once
 
+#include "port/leases.hpp"
 #include "port/netdev_state.hpp"
 
 #include <vmplug/error.hpp>
@@ -9,6 +10,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +28,10 @@ public:
     using task = boost::asio::awaitable<result<T>>;
 
     virtual ~host_control() = default;
+
+    /// The same host for one operation: what is still under way in the kernel keeps these leases,
+    /// also when nobody waits for it any more. They have to outlive what is returned.
+    virtual std::unique_ptr<host_control> holding(const std::vector<const lease*>& leases) = 0;
 
     virtual task<void> write(std::string path, std::string value,
                              std::chrono::milliseconds deadline) = 0;

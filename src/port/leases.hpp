@@ -11,6 +11,9 @@ namespace vmplug {
 class lease {
 public:
     virtual ~lease() = default;
+
+    /// Whoever has it has the lease as well; -1: it has none.
+    virtual int descriptor() const { return -1; }
 };
 
 /// Who has a name that somebody wants.

@@ -13,8 +13,8 @@ namespace vmplug {
 /// The durable record of all operations.
 ///
 /// Each `save` is whole or not at all, and durable when it has returned. Several processes may use
-/// one: what one has saved the others load. A record that cannot be read comes back with the reason as
-/// its `failure`, so that it does not stand in the way of the others.
+/// one: what one has saved the others load. A record that cannot be read comes back with the reason
+/// as its `failure`, so that it does not stand in the way of the others.
 ///
 /// Errors of all: `journal_unavailable` (cannot be opened or written, or somebody else could have
 /// written it: the text has the reason), `journal_corrupt`. After a failed `save` the records are

@@ -10,7 +10,7 @@ from lab_host import *
 
 # Each first case leaves a world in which the second one could not pass.
 PRELUDE = f"""
-import os, sys
+import os, re, sys
 sys.path.insert(0, {os.path.dirname(os.path.abspath(__file__))!r})
 from lab_host import *
 
@@ -74,9 +74,10 @@ def it_uses_what_there_is():
     ip("link", "add", "link", "eth3", "name", "mac0", "type", "macvlan")
     ip("address", "add", "10.9.9.9/24", "dev", "eth4")
     ip("link", "set", "dev", "eth4", "up")
-    subprocess.run(["mkfs.ext4", "-q", "-F", "/dev/nvme1n1"], check=True)
+    disk, = ["/dev/" + name for name in os.listdir("/sys/class/block") if re.fullmatch(r"nvme\\d+n1", name)]
+    subprocess.run(["mkfs.ext4", "-q", "-F", disk], check=True)
     os.makedirs("/run/disk")
-    subprocess.run(["mount", "/dev/nvme1n1", "/run/disk"], check=True)
+    subprocess.run(["mount", disk, "/run/disk"], check=True)
     subprocess.Popen(["sleep", "1000"], cwd="/run/disk")
     with open(f"{DEVICES}{RIGHT}/remove", "w") as remove:
         remove.write("1")

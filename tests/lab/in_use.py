@@ -1,7 +1,9 @@
 """What is in use is left alone, whoever uses it and however. Runs inside of the lab's virtual host."""
 import contextlib
+import glob
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -83,25 +85,43 @@ def disk_of(device, modules, name):
     return appears(appears(f"/sys/class/block/{name}") and f"/dev/{name}")
 
 
+def nvme_controller():
+    """The kernel numbers controllers in the order in which they answer."""
+    return os.listdir(appears(f"{DEVICES}{NVME}/nvme"))[0]
+
+
+def nvme_disks():
+    """The namespace's disk: below its controller, or with several paths below the subsystem of that."""
+    controller = nvme_controller()
+    places = [f"{DEVICES}{NVME}/nvme/{controller}",
+              *[each for each in glob.glob("/sys/class/nvme-subsystem/*") if os.path.exists(f"{each}/{controller}")]]
+    return [name for place in places for name in os.listdir(place) if re.fullmatch(r"nvme\d+n\d+", name)]
+
+
+def nvme_disk():
+    wait_until(lambda: len(nvme_disks()) == 1, 30, f"the disk is there: {nvme_disks()}")
+    return nvme_disks()[0]
+
+
 def a_file_system_with_numbers_of_its_own():
-    node = disk_of(NVME, [], "nvme1n1")
+    node = disk_of(NVME, [], nvme_disk())
     assignable(NVME)
     with mounted(node, "btrfs") as place:
-        in_use(NVME, "device_critical", f"nvme1n1 is mounted on {place}")
+        in_use(NVME, "device_critical", f"{nvme_disk()} is mounted on {place}")
     assignable(NVME)
 
 
 def an_nvme_disk_that_is_mounted_and_goes_to_no_guest():
-    node = disk_of(NVME, [], "nvme1n1")
+    node = disk_of(NVME, [], nvme_disk())
     with mounted(node, "ext4") as place:
-        in_use(NVME, "device_critical", f"nvme1n1 is mounted on {place}")
+        in_use(NVME, "device_critical", f"{nvme_disk()} is mounted on {place}")
         refused("device_critical", "attach", "web", NVME, device=None)
         write(place + "/written", "still there\n")
         expect(open(place + "/written").read() == "still there\n", "the file system is gone")
 
 
 def a_mount_of_another_mount_namespace():
-    node = disk_of(NVME, [], "nvme1n1")
+    node = disk_of(NVME, [], nvme_disk())
     with mounted(node, "ext4") as place:
         holder = subprocess.Popen(["unshare", "-m", "sh", "-c", "echo in; exec sleep 600"], stdout=subprocess.PIPE)
         holder.stdout.readline()
@@ -123,29 +143,29 @@ def what_this_very_host_lives_on():
 
 
 def swap_volumes_and_arrays():
-    node = disk_of(NVME, [], "nvme1n1")
+    node = disk_of(NVME, [], nvme_disk())
     run("mkswap", node)
     run("swapon", node)
     try:
-        in_use(NVME, "device_critical", "nvme1n1 is swap space")
+        in_use(NVME, "device_critical", f"{nvme_disk()} is swap space")
     finally:
         run("swapoff", node)
-    sectors = open("/sys/class/block/nvme1n1/size").read().strip()
+    sectors = open(f"/sys/class/block/{nvme_disk()}/size").read().strip()
     run("modprobe", "dm-mod")
     run("dmsetup", "create", "volume", "--table", f"0 {sectors} linear {node} 0")
     try:
-        in_use(NVME, "device_critical", "dm-0 stands on nvme1n1")
+        in_use(NVME, "device_critical", f"dm-0 stands on {nvme_disk()}")
     finally:
         run("dmsetup", "remove", "volume")
     assignable(NVME)
 
 
 def a_disk_that_a_process_has_open_as_it_is():
-    node = disk_of(NVME, [], "nvme1n1")
+    node = disk_of(NVME, [], nvme_disk())
     with open(node, "rb"):
-        in_use(NVME, "device_in_use", f"process {os.getpid()}", "nvme1n1")
-    with open("/dev/nvme1", "rb"):
-        in_use(NVME, "device_in_use", f"process {os.getpid()}", "nvme1 open")
+        in_use(NVME, "device_in_use", f"process {os.getpid()}", nvme_disk())
+    with open(f"/dev/{nvme_controller()}", "rb"):
+        in_use(NVME, "device_in_use", f"process {os.getpid()}", f"{nvme_controller()} open")
     assignable(NVME)
 
 

@@ -155,10 +155,24 @@ struct fake_world {
 class fake_host final : public host_control {
 public:
     /// `pause` comes before each act: it takes time, and ends a process that is dead.
-    /// `late` has an effect come when nobody waits for it any more.
+    /// Has an effect come when nobody waits for it any more, and these leases last so long.
+    using hold_function =
+        std::function<void(const std::vector<const lease*>&, std::function<void()>)>;
+
     fake_host(fake_world& world, std::function<boost::asio::awaitable<void>()> pause,
-              std::function<void(std::function<void()>)> late = {})
-        : world_(world), pause_(std::move(pause)), late_(std::move(late)) {}
+              hold_function hold = {})
+        : world_(world), pause_(std::move(pause)), hold_(std::move(hold)) {}
+
+    /// The same for one operation.
+    std::unique_ptr<host_control> holding(const std::vector<const lease*>& leases) override {
+        auto same = std::make_unique<fake_host>(world_, pause_);
+        same->lies = lies;
+        if (hold_)
+            same->late_ = [hold = hold_, leases](std::function<void()> effect) {
+                hold(leases, std::move(effect));
+            };
+        return same;
+    }
 
     task<void> write(std::string path, std::string value, std::chrono::milliseconds) override {
         co_await pause_();
@@ -433,6 +447,7 @@ private:
 
     fake_world& world_;
     std::function<boost::asio::awaitable<void>()> pause_;
+    hold_function hold_;
     std::function<void(std::function<void()>)> late_;
 
 public:

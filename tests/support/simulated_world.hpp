@@ -65,7 +65,8 @@ public:
                       mutation broken = mutation::none)
         : broken_(broken), outside_(outside), disk_(disk), locks_(locks), number_(number),
           reader_(*this),
-          host_(outside, pause(), [this](auto effect) { come_later(std::move(effect)); }),
+          host_(outside, pause(),
+                [this](const auto& leases, auto effect) { come_later(leases, std::move(effect)); }),
           vms_(*this), store_(*this),
           leases_(*this), at_{reader_,
                               host_,
@@ -94,11 +95,28 @@ public:
     }
 
 private:
+    class held final : public lease {
+    public:
+        held(simulated_process& in, std::string name) : in_(in), name_(std::move(name)) {}
+        const std::string& name() const { return name_; }
+        ~held() override {
+            const auto found = in_.locks_.find(name_);
+            if (in_.alive_ && found != in_.locks_.end() && found->second == in_.number_)
+                in_.locks_.erase(found);
+        }
+
+    private:
+        simulated_process& in_;
+        std::string name_;
+    };
+
     /// As a child that hangs in the kernel: it has our leases until it is through.
-    void come_later(std::function<void()> effect) {
+    void come_later(const std::vector<const lease*>& leases, std::function<void()> effect) {
         const int child = --locks_.children;
-        for (auto& [name, holder] : locks_)
-            if (holder == number_ && broken_ != mutation::late_effect) holder = child;
+        for (const auto* each : leases)
+            if (const auto* ours = dynamic_cast<const held*>(each);
+                ours && broken_ != mutation::late_effect)
+                locks_[ours->name()] = child;
         outside_.time.later(
             std::chrono::seconds(1) + outside_.latency() * 100,
             [&locks = locks_, child, effect = std::move(effect)] {
@@ -350,19 +368,6 @@ private:
         }
 
     private:
-        class held final : public lease {
-        public:
-            held(simulated_process& in, std::string name) : in_(in), name_(std::move(name)) {}
-            ~held() override {
-                const auto found = in_.locks_.find(name_);
-                if (in_.alive_ && found != in_.locks_.end() && found->second == in_.number_)
-                    in_.locks_.erase(found);
-            }
-
-        private:
-            simulated_process& in_;
-            std::string name_;
-        };
         simulated_process& in_;
     };
 
