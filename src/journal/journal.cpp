@@ -301,6 +301,7 @@ result<void> write_record(sqlite3* database, operation_record& record) {
 result<void> journal::save(const std::vector<operation_record*>& all) {
     // What is not saved keeps the number and the version that it had.
     std::vector<std::pair<std::int64_t, std::int64_t>> before;
+    before.reserve(all.size());
     for (const auto* record : all)
         before.emplace_back(record->number, record->version);
     sqlite::transaction transaction(database_.get());
