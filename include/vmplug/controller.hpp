@@ -71,14 +71,14 @@ struct guest_view {
 /// after it is what the outcome says.
 /// Cancellation: set `stop_requested`; do not cancel the coroutine, which would leave a step half
 /// done (the journal then settles it at the next `recover`).
-/// Lifetime: it has to outlive its operations, of which several may run at once; several processes may
-/// each have one.
+/// Lifetime: it has to outlive its operations, of which several may run at once; several processes
+/// may each have one.
 class controller {
 public:
     explicit controller(controller_options options);
     ~controller();
 
-    /// Reads the host without blocking; see `host_facts`.
+    /// Reads the host, on the thread of the caller; see `host_facts`. Waits for no device.
     host_facts read_host(bool monitor_clients, bool kernel_words) const;
     function_abilities read_abilities(const host_facts& host, const host_address& device) const;
 

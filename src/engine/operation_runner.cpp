@@ -42,21 +42,26 @@ std::string sight_name(const result<presence>& seen) {
 
 } // namespace
 
+step_context operation_runner::context_for(const operation_machine& machine,
+                                           const guest_reference& guest,
+                                           std::unique_ptr<guest_link>& link,
+                                           std::chrono::milliseconds add_deadline) {
+    return {*host_,
+            at_.time,
+            [this, &guest, &link] { return reach_guest(guest, link); },
+            guest_process(machine.record()),
+            options_.observer.progress,
+            options_.observer.stop_requested,
+            options_.host_deadline,
+            options_.guest_deadline,
+            add_deadline};
+}
+
 awaitable<std::vector<std::string>> operation_runner::look(operation_machine& machine,
                                                            guest_reference guest) {
     std::unique_ptr<guest_link> link;
-    std::function<awaitable<result<guest_link*>>()> reach = [&] {
-        return reach_guest(guest, link);
-    };
-    step_context context{*host_,
-                         at_.time,
-                         std::move(reach),
-                         guest_process(machine.record()),
-                         {},
-                         options_.observer.stop_requested,
-                         options_.host_deadline,
-                         options_.guest_deadline,
-                         options_.guest_deadline};
+    auto context = context_for(machine, guest, link, options_.guest_deadline);
+    context.progress = nullptr;
     std::vector<std::string> sights(machine.record().steps.size());
     for (auto now = machine.next(); now.kind == action_kind::probe; now = machine.next()) {
         const auto& step = machine.record().steps[now.step];
@@ -73,18 +78,7 @@ awaitable<void> operation_runner::run(operation_machine& machine, records& book,
                                       guest_reference guest, std::unique_ptr<guest_link> link,
                                       std::chrono::milliseconds add_deadline,
                                       std::vector<operation_record> along) {
-    std::function<awaitable<result<guest_link*>>()> reach = [&] {
-        return reach_guest(guest, link);
-    };
-    step_context context{*host_,
-                         at_.time,
-                         std::move(reach),
-                         guest_process(machine.record()),
-                         options_.observer.progress,
-                         options_.observer.stop_requested,
-                         options_.host_deadline,
-                         options_.guest_deadline,
-                         add_deadline};
+    auto context = context_for(machine, guest, link, add_deadline);
     const auto watching = observer();
     co_await run_operation(machine, book, context, watching, along);
 }

@@ -31,6 +31,10 @@ public:
 private:
     boost::asio::awaitable<result<guest_link*>> reach_guest(const guest_reference& guest,
                                                             std::unique_ptr<guest_link>& link);
+    /// Refers to `guest` and `link`.
+    step_context context_for(const operation_machine& machine, const guest_reference& guest,
+                             std::unique_ptr<guest_link>& link,
+                             std::chrono::milliseconds add_deadline);
     run_observer observer() const;
 
     world& at_;

@@ -55,19 +55,6 @@ std::vector<std::string> split_arguments(const std::string& text) {
     return arguments;
 }
 
-/// /dev/vfio/7 names a group; /dev/vfio/devices/vfio3 a device of iommufd.
-std::optional<int> vfio_group(const file_tree& files, const std::string& link) {
-    int number = -1;
-    if (link.starts_with("/dev/vfio/devices/")) {
-        const auto path = "/sys/class/vfio-dev/" + link.substr(18) + "/device/iommu_group";
-        const auto group = files.read_link_name(path).value_or("");
-        std::from_chars(group.data(), group.data() + group.size(), number);
-    } else if (link.starts_with("/dev/vfio/")) {
-        std::from_chars(link.data() + 10, link.data() + link.size(), number);
-    }
-    return number >= 0 ? std::optional(number) : std::nullopt;
-}
-
 /// Calls `visit` with what each descriptor of a process refers to.
 template <class Visit>
 void for_each_open_file(const file_tree& files, std::int32_t pid, Visit visit) {
@@ -162,9 +149,6 @@ public:
     }
 
     void visit(std::int32_t pid) {
-        if (wanted_.group_users)
-            for (const int group : open_groups(pid))
-                found_.group_users[group].push_back({pid, read_command(files_, pid)});
         if (wanted_.emulators_first && !runs_emulator(pid))
             others_.push_back(pid);
         else
@@ -242,14 +226,6 @@ private:
                     wanted[socket->second->peer] = &monitor;
             }
         }
-    }
-
-    std::set<int> open_groups(std::int32_t pid) const {
-        std::set<int> groups;
-        for_each_open_file(files_, pid, [&](const std::string& link) {
-            if (const auto group = vfio_group(files_, link)) groups.insert(*group);
-        });
-        return groups;
     }
 
     /// Nothing for what cannot be a guest: a kernel thread, or a program that is neither called
@@ -457,16 +433,12 @@ std::string read_command(const file_tree& files, std::int32_t pid) {
 
 process_survey read_processes(const file_tree& files, process_reading wanted) {
     process_survey found;
-    // Without a node of a group nobody can have one open: the walk through all open files is saved.
-    const auto nodes = files.list("/dev/vfio");
-    const bool any_group =
-        std::ranges::any_of(nodes, [](const auto& name) { return name != "vfio"; });
-    wanted.group_users = wanted.group_users && any_group;
-    walk walking(files, found, wanted);
+    const bool clients = wanted.monitor_clients;
+    walk walking(files, found, std::move(wanted));
     const auto walked = for_each_process(files, [&](std::int32_t pid) { walking.visit(pid); });
     if (walked.has_error()) found.failure = walked.error();
     walking.finish();
-    if (wanted.monitor_clients) walking.find_clients();
+    if (clients) walking.find_clients();
     return found;
 }
 

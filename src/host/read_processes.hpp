@@ -18,11 +18,10 @@ process_identity read_own_identity(const file_tree& files);
 /// A process's command line for people, at most 200 bytes.
 std::string read_command(const file_tree& files, std::int32_t pid);
 
-/// How much of each process to look at. The first two take a look at all open files of all
-/// processes.
+/// How much of each process to look at.
 struct process_reading {
-    bool group_users = false;     ///< who has VFIO groups open
-    bool monitor_clients = false; ///< who is connected to each monitor
+    /// Who is connected to each monitor: takes a look at all open files of all processes.
+    bool monitor_clients = false;
     std::string guest; ///< not empty: only the guests that this may name (a name, a pid) are looked
                        ///< at closely; of others name and pid alone are read
     /// Whose executable is no emulator is looked at only when no emulator has that name or pid:
@@ -33,7 +32,6 @@ struct process_reading {
 /// What one walk through /proc finds.
 struct process_survey {
     std::vector<qemu_process> qemus;
-    std::map<int, std::vector<group_user>> group_users;
     std::optional<error> failure; ///< /proc could not be listed: what is missing here may be there
 };
 

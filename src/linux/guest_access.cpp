@@ -73,15 +73,23 @@ result<std::vector<qemu_process>> read_qemus(const file_tree& files, std::string
     return std::move(survey.qemus);
 }
 
-/// Whoever claims the address and listens there is a first guess: who answers is found out when
-/// there is a connection.
-result<guest_reference> find_by_address(const file_tree& files, std::string_view text) {
+/// An address as it is written.
+result<guest_reference> refer_to(std::string_view text) {
     const auto address = parse_monitor_address(text);
     if (address.has_error()) return address.error();
     guest_reference guest;
     guest.text = text;
     guest.by_address = true;
     guest.monitors.push_back(format_monitor_address(*address));
+    return guest;
+}
+
+/// Whoever claims the address and listens there is a first guess: who answers is found out when
+/// there is a connection.
+result<guest_reference> find_by_address(const file_tree& files, std::string_view text) {
+    auto named = refer_to(text);
+    if (named.has_error()) return named.error();
+    auto& guest = *named;
     auto qemus = read_qemus(files, {});
     if (qemus.has_error()) return qemus.error();
     for (auto& process : *qemus)
@@ -94,14 +102,11 @@ result<guest_reference> find_by_address(const file_tree& files, std::string_view
     return guest;
 }
 
-} // namespace
-
+/// Whether a person wrote where a monitor listens, instead of a guest's name or pid.
 bool is_monitor_address(std::string_view text) {
     return text.find('/') != text.npos || text.starts_with("qmp:") || text.starts_with("tcp:") ||
            text.starts_with("hmp:");
 }
-
-namespace {
 
 result<guest_reference> choose_guest(result<std::vector<qemu_process>> qemus, std::string_view text,
                                      std::optional<std::uint32_t> uid) {
@@ -136,13 +141,7 @@ result<guest_reference> find_to_speak(const file_tree& files, std::string_view t
     if (text.empty()) return empty_name();
     if (!is_monitor_address(text))
         return choose_guest(read_qemus(files, text, true), text, std::nullopt);
-    const auto address = parse_monitor_address(text);
-    if (address.has_error()) return address.error();
-    guest_reference guest;
-    guest.text = text;
-    guest.by_address = true;
-    guest.monitors.push_back(format_monitor_address(*address));
-    return guest;
+    return refer_to(text);
 }
 
 guest_reference guest_of(const file_tree& files, const operation_record& record) {

@@ -20,9 +20,6 @@ struct monitor_access {
     std::function<std::unique_ptr<monitor>(const std::string& address)> open_monitor;
 };
 
-/// Whether a person wrote where a monitor listens, instead of a guest's name or pid.
-bool is_monitor_address(std::string_view text);
-
 /// Resolves a name, a pid, or what `parse_monitor_address` takes. `uid`: only that user's are
 /// meant. Errors: those of `find_vm`, `no_monitor` (the QEMU offers none), `monitor_unusable` (none
 /// that we can, or may, speak to), `invalid_argument`.

@@ -42,7 +42,6 @@ struct link_change {
     /// The network namespace that it goes to, a file of nsfs; empty: it stays. It gets `name`
     /// there.
     std::string namespace_file;
-    std::uint64_t namespace_inode = 0; ///< of that file, else nothing is done
 };
 
 /// A request of rtnetlink. `descriptor_at` is where the descriptor of the namespace belongs, 0 when

@@ -1,7 +1,8 @@
 #pragma once
 
 #include "engine/world.hpp"
-#include "support/fake_world.hpp"
+#include "support/fake_guest.hpp"
+#include "support/fake_host.hpp"
 
 #include <algorithm>
 #include <map>

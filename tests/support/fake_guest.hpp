@@ -1,0 +1,125 @@
+#pragma once
+
+#include "port/guest_link.hpp"
+#include "support/fake_world.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace vmplug::testing {
+
+/// A connection to the QEMU that runs now: another one of the same name is not at its end.
+class fake_guest final : public guest_link {
+public:
+    fake_guest(fake_world& world, std::string name,
+               std::function<boost::asio::awaitable<void>()> pause)
+        : world_(world), name_(std::move(name)), pause_(std::move(pause)),
+          identity_(guest().identity) {
+        ++guest().clients;
+    }
+    ~fake_guest() override {
+        if (guest().identity == identity_) --guest().clients;
+    }
+
+    task<guest_facts> survey(duration) override {
+        co_await pause_();
+        if (!is_open()) co_return lost();
+        guest_facts facts;
+        facts.name = name_;
+        facts.running = !guest().paused;
+        facts.vfio_pci = device_model{"vfio-pci", {}};
+        for (int i = 0; i < 4; ++i) {
+            auto& port = facts.ports.emplace_back();
+            port.bus = "rp" + std::to_string(i);
+            port.takes_hot_add = port.single_slot = true;
+            for (const auto& [id, bus] : guest().buses)
+                if (bus == port.bus) port.occupants.push_back(id);
+        }
+        for (const auto& [id, host] : guest().devices) {
+            auto& device = facts.devices.emplace_back();
+            device.qdev_id = id;
+            device.host = host;
+            device.type = "vfio-pci";
+            device.bus = guest().buses[id];
+        }
+        co_return facts;
+    }
+
+    task<void> device_add(std::string arguments, duration) override {
+        co_await pause_();
+        if (!is_open()) co_return lost();
+        co_return world_.faults.act("device_add", error_code::timed_out,
+                                    [&] { return add(arguments); });
+    }
+
+    task<void> device_del(std::string qdev_id, duration) override {
+        co_await pause_();
+        if (!is_open()) co_return lost();
+        co_return world_.faults.act("device_del", error_code::timed_out,
+                                    [&] { return remove(qdev_id); });
+    }
+
+    task<guest_sight> look(std::string qdev_id, duration) override {
+        co_await pause_();
+        if (!is_open()) co_return lost();
+        if (world_.faults.loses_answer())
+            co_return error{error_code::timed_out, "qom-list", "no answer came", {}};
+        const bool there = guest().devices.contains(qdev_id);
+        // The sight of a device that the guest is about to give back.
+        if (there && guest().rejects) {
+            guest().devices.erase(qdev_id);
+            guest().buses.erase(qdev_id);
+        }
+        co_return there && !guest().rejects ? guest_sight::configured : guest_sight::gone;
+    }
+
+    boost::asio::awaitable<void> wait_for_change(std::string, duration most) override {
+        co_await world_.time.wait_for(most, &guest().changed);
+        co_await pause_();
+    }
+    std::string address() const override { return "qmp:/run/" + name_; }
+    bool is_open() const override {
+        const auto& now = world_.guests.at(name_);
+        return now.runs && now.identity == identity_;
+    }
+
+private:
+    fake_world::guest_state& guest() { return world_.guests.at(name_); }
+    static error lost() {
+        return {error_code::connection_lost, "QMP", "QEMU closed the monitor", {}};
+    }
+
+    result<void> add(const std::string& text) {
+        const auto arguments = nlohmann::json::parse(text);
+        const std::string id = arguments.at("id");
+        const std::string host = "0000:" + arguments.at("host").get<std::string>();
+        const error refusal{error_code::command_failed, "device_add", "GenericError: no", {}};
+        if (guest().refuses || guest().devices.contains(id)) return refusal;
+        if (world_.is_in_guest(host)) world_.violations.emplace_back("a device was added twice");
+        const auto group = world_.devices.at(host).group;
+        for (const auto& [address, device] : world_.devices)
+            if (device.group == group && !device.driver.empty() && device.driver != "vfio-pci")
+                return refusal;
+        if (world_.devices.at(host).driver != "vfio-pci") return refusal;
+        guest().devices[id] = host;
+        guest().buses[id] = arguments.value("bus", "");
+        return {};
+    }
+
+    /// The answer says only that the guest was asked.
+    result<void> remove(const std::string& id) {
+        if (!guest().devices.contains(id)) return {};
+        guest().leaving.insert(id);
+        world_.time.later(world_.latency() * 10, [&world = world_, name = name_, who = identity_] {
+            auto& state = world.guests.at(name);
+            if (state.runs && state.identity == who) world.let_go(state);
+        });
+        return {};
+    }
+
+    fake_world& world_;
+    std::string name_;
+    std::function<boost::asio::awaitable<void>()> pause_;
+    process_identity identity_;
+};
+
+} // namespace vmplug::testing
