@@ -33,8 +33,8 @@ std::string format_monitor_address(const monitor_address& address);
 
 struct monitor_options {
     std::chrono::milliseconds greeting_deadline{2000};
-    std::size_t event_queue_max = 1024; ///< of each subscriber
-    std::size_t event_queue_bytes_max = std::size_t{4} << 20;
+    std::size_t event_queue_max = 1024;                       ///< of each subscriber
+    std::size_t event_queue_bytes_max = std::size_t{4} << 20; ///< as they are in memory
     /// A process in whose network namespace TCP addresses and abstract names are meant; 0: our own.
     std::int32_t network_of = 0;
 };
@@ -67,6 +67,7 @@ public:
     std::uint64_t dropped() const;
 
 private:
+    friend struct typed_events; ///< for vmplug itself: the same events without text in between
     std::shared_ptr<state> state_;
 };
 

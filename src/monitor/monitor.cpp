@@ -1,5 +1,6 @@
 #include "monitor/connect_socket.hpp"
 #include "monitor/send_descriptor.hpp"
+#include "monitor/typed_events.hpp"
 #include "qmp/session.hpp"
 
 #include <vmplug/monitor.hpp>
@@ -29,6 +30,7 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 
 constexpr std::size_t read_size = 65536;
+constexpr std::size_t node_size = 72; ///< of a member of an object, beside its name and value
 
 std::string random_id() {
     std::array<unsigned char, 16> bytes{};
@@ -42,18 +44,42 @@ std::string random_id() {
     return id;
 }
 
+/// What a value takes in memory, about: a message of many small ones takes much more than its text.
+std::size_t bytes_of(const json& value) {
+    std::size_t bytes = sizeof value;
+    if (const auto* text = value.get_ptr<const std::string*>()) bytes += text->capacity();
+    if (const auto* object = value.get_ptr<const json::object_t*>())
+        for (const auto& [name, each] : *object)
+            bytes += node_size + name.capacity() + bytes_of(each);
+    if (value.is_array())
+        for (const auto& each : value)
+            bytes += bytes_of(each);
+    return bytes;
+}
+
+/// An event as it came, read once for all subscribers, whether they want it typed or as text.
+struct reported_event {
+    explicit reported_event(qmp::event happened)
+        : raw(std::move(happened)), bytes(sizeof *this + raw.name.size() + bytes_of(raw.data)) {
+        auto parsed = qapi::parse_event(raw.name, raw.data);
+        typed = parsed.has_value() ? std::move(*parsed) : qapi::other{raw.name};
+    }
+
+    qmp::event raw;
+    qapi::event typed;
+    std::size_t bytes;
+};
+
 } // namespace
 
 struct event_queue::state {
+    using reported = std::shared_ptr<const reported_event>;
+
     state(const asio::any_io_executor& executor, std::size_t most, std::size_t most_bytes)
         : wake(executor), size_max(most), bytes_max(most_bytes) {}
 
-    static std::size_t bytes_of(const monitor_event& event) {
-        return sizeof event + event.name.size() + event.data.size();
-    }
-
-    void add(monitor_event event) {
-        bytes += bytes_of(event);
+    void add(reported event) {
+        bytes += event->bytes;
         events.push_back(std::move(event));
         while (!events.empty() && (events.size() > size_max || bytes > bytes_max)) {
             take();
@@ -61,15 +87,19 @@ struct event_queue::state {
         }
     }
 
-    monitor_event take() {
+    reported take() {
         auto first = std::move(events.front());
         events.pop_front();
-        bytes -= bytes_of(first);
+        bytes -= first->bytes;
         return first;
     }
 
+    /// The next one, null at the deadline. Errors: `monitor_gone`.
+    static asio::awaitable<result<reported>> next(std::shared_ptr<state> queue,
+                                                  milliseconds deadline);
+
     asio::steady_timer wake;
-    std::deque<monitor_event> events;
+    std::deque<reported> events;
     std::size_t size_max;
     std::size_t bytes_max;
     std::size_t bytes = 0;
@@ -200,14 +230,12 @@ void monitor::connection::deliver(qmp::completed done) {
 }
 
 void monitor::connection::deliver(qmp::event happened) {
-    monitor_event copy;
-    copy.name = std::move(happened.name);
-    if (!happened.data.is_null()) copy.data = qmp::format_json(happened.data);
-    copy.timestamp_us = happened.timestamp_us;
     std::erase_if(queues, [](const auto& each) { return each.expired(); });
+    if (queues.empty()) return;
+    const auto shared = std::make_shared<const reported_event>(std::move(happened));
     for (const auto& each : queues) {
         const auto queue = each.lock();
-        queue->add(copy);
+        queue->add(shared);
         queue->wake.cancel();
     }
 }
@@ -234,15 +262,33 @@ std::uint64_t event_queue::dropped() const {
     return state_->dropped;
 }
 
-asio::awaitable<result<std::optional<monitor_event>>> event_queue::next(milliseconds deadline) {
-    const auto queue = state_;
+asio::awaitable<result<event_queue::state::reported>>
+event_queue::state::next(std::shared_ptr<state> queue, milliseconds deadline) {
     if (queue->events.empty() && !queue->ended) {
         queue->wake.expires_after(deadline);
         co_await queue->wake.async_wait(asio::as_tuple(asio::use_awaitable));
     }
     if (queue->events.empty() && queue->ended) co_return *queue->ended;
-    if (queue->events.empty()) co_return std::optional<monitor_event>();
-    co_return std::optional(queue->take());
+    if (queue->events.empty()) co_return reported();
+    co_return queue->take();
+}
+
+asio::awaitable<result<std::optional<monitor_event>>> event_queue::next(milliseconds deadline) {
+    const auto event = co_await state::next(state_, deadline);
+    if (event.has_error()) co_return event.error();
+    if (!*event) co_return std::optional<monitor_event>();
+    const auto& raw = (*event)->raw;
+    monitor_event made{raw.name, {}, raw.timestamp_us};
+    if (!raw.data.is_null()) made.data = qmp::format_json(raw.data);
+    co_return std::optional(std::move(made));
+}
+
+asio::awaitable<result<std::optional<qapi::event>>> typed_events::next(event_queue& from,
+                                                                       milliseconds deadline) {
+    const auto event = co_await event_queue::state::next(from.state_, deadline);
+    if (event.has_error()) co_return event.error();
+    if (!*event) co_return std::optional<qapi::event>();
+    co_return std::optional((*event)->typed);
 }
 
 pending_call::pending_call(std::shared_ptr<state> shared) : state_(std::move(shared)) {}

@@ -1,3 +1,4 @@
+#include "monitor/typed_events.hpp"
 #include "support/qemu_process.hpp"
 
 #include <vmplug/monitor.hpp>
@@ -14,6 +15,7 @@
 using namespace vmplug;
 using namespace std::chrono_literals;
 using boost::asio::awaitable;
+using nlohmann::json;
 namespace asio = boost::asio;
 
 namespace {
@@ -156,6 +158,38 @@ TEST_CASE("events come to every subscriber, and a slow one loses the oldest") {
         const auto none = co_await first.next(50ms);
         REQUIRE(none.has_value());
         CHECK(!*none);
+    };
+    run(test);
+}
+
+TEST_CASE("an event is read as it was parsed, or as text, by each subscriber as it likes") {
+    const qemu_process qemu;
+    auto test = [&]() -> awaitable<void> {
+        auto connected = co_await monitor::connect(address(qemu.path("qmp")), patient());
+        REQUIRE(connected.has_value());
+        auto typed = (*connected)->subscribe();
+        auto text = (*connected)->subscribe();
+        for (const char* command : {"cont", "system_reset", "stop"})
+            REQUIRE((co_await (*connected)->call(command, "", 5s)).has_value());
+        const std::vector<qapi::event> wanted{
+            qapi::resume{}, qapi::reset{false, "host-qmp-system-reset"}, qapi::stop{}};
+        std::vector<qapi::event> seen;
+        while (seen.size() < wanted.size()) {
+            const auto event = co_await typed_events::next(typed, 5s);
+            REQUIRE(event.has_value());
+            REQUIRE(*event);
+            seen.push_back(**event);
+        }
+        CHECK(seen == wanted);
+        const auto none = co_await typed_events::next(typed, 50ms);
+        REQUIRE(none.has_value());
+        CHECK(!*none);
+        CHECK((**co_await text.next(1s)).data.empty());
+        CHECK(json::parse((**co_await text.next(1s)).data).at("guest") == false);
+        connected->reset();
+        const auto gone = co_await typed_events::next(typed, 1s);
+        REQUIRE(gone.has_error());
+        CHECK(gone.error().code == error_code::monitor_gone);
     };
     run(test);
 }
