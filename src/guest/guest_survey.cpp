@@ -4,6 +4,10 @@
 #include "guest/object_tree.hpp"
 #include "guest/pci_buses.hpp"
 #include "guest/port_rules.hpp"
+#include "qapi/control.hpp"
+#include "qapi/machine.hpp"
+#include "qapi/pci.hpp"
+#include "qapi/qdev.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -20,129 +24,81 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t bridge_depth_max = 32;
 constexpr std::size_t buses_max = 4096;
 
 constexpr const char* peripheral = "/machine/peripheral/";
 constexpr const char* anonymous = "/machine/peripheral-anon/";
 constexpr const char* unattached = "/machine/unattached";
 
-std::string text_of(const json& object, const char* key) {
-    const auto found = object.is_object() ? object.find(key) : object.end();
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-std::int64_t number_of(const json& object, const char* key) {
-    const auto found = object.is_object() ? object.find(key) : object.end();
-    return found != object.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
-}
-
-const json& array_of(const json& object, const char* key) {
-    static const json empty = json::array();
-    const auto found = object.is_object() ? object.find(key) : object.end();
-    return found != object.end() && found->is_array() ? *found : empty;
-}
-
-/// The type in "child<TYPE>", empty for anything else.
-std::string child_type(const std::string& text) {
-    if (!text.starts_with("child<") || !text.ends_with('>')) return {};
-    return text.substr(6, text.size() - 7);
-}
-
 std::string last_component(const std::string& path) {
     return path.substr(path.rfind('/') + 1);
 }
 
-/// The sum of two sizes in bytes, of which neither is believed: bounded at both ends.
-std::uint64_t add_sizes(std::int64_t one, std::int64_t other) {
-    const auto size = [](std::int64_t value) {
-        return static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0));
-    };
-    // Two of 63 bits fit, and what is locked on top of them fits as well.
-    return std::min(size(one) + size(other),
-                    static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()));
-}
-
 /// slot * 8 + function, as QOM has it for `addr`.
-std::optional<unsigned> devfn_of(const json& addr) {
-    if (!addr.is_number_integer()) return std::nullopt;
-    const auto value = addr.get<std::int64_t>();
-    if (value < 0 || value > 0xff) return std::nullopt;
-    return static_cast<unsigned>(value);
+std::optional<unsigned> devfn_of(const qapi::qom_value& addr) {
+    const auto* value = std::get_if<std::int64_t>(&addr);
+    if (!value || *value < 0 || *value > 0xff) return std::nullopt;
+    return static_cast<unsigned>(*value);
 }
 
-std::string qom_list(const std::string& path) {
-    return json{{"path", path}}.dump(-1, ' ', false, json::error_handler_t::replace);
+bool is_off(const qapi::qom_value& value) {
+    return value == qapi::qom_value(false);
 }
 
-std::string qom_get(const std::string& path, const char* property) {
-    return json{{"path", path}, {"property", property}}.dump(-1, ' ', false,
-                                                             json::error_handler_t::replace);
-}
-
-/// All BARs of a function have addresses: the guest has configured it. Before that QEMU shows
-/// 0xffff... or -1.
-bool is_configured(const json& function) {
-    const auto& regions = array_of(function, "regions");
-    return std::ranges::any_of(regions, [](const json& region) {
-        const auto address = region.is_object() ? region.find("address") : region.end();
-        if (address == region.end()) return false;
-        if (address->is_number_unsigned())
-            return address->get<std::uint64_t>() != ~std::uint64_t{0} &&
-                   address->get<std::uint64_t>() != 0xffffffffU;
-        return address->is_number_integer() && address->get<std::int64_t>() >= 0;
+/// A BAR of a function has an address: the guest has configured it. Before that an old QEMU shows
+/// 0xffff..., which of 32 bits is no address either.
+bool is_configured(const qapi::pci_function& function) {
+    return std::ranges::any_of(function.regions, [](const qapi::pci_region& region) {
+        return region.address && *region.address != ~std::uint64_t{0} &&
+               *region.address != 0xffffffffU;
     });
 }
 
-/// Calls `visit` for each function that query-pci shows, those behind bridges too.
-void visit_functions(const json& devices, std::size_t depth,
-                     const std::function<void(const json&)>& visit) {
-    if (depth > bridge_depth_max) return;
-    for (const auto& function : devices) {
-        if (!function.is_object()) continue;
+/// Calls `visit` for each function, those behind bridges too.
+void visit_functions(const std::vector<qapi::pci_function>& functions,
+                     const std::function<void(const qapi::pci_function&)>& visit) {
+    for (const auto& function : functions) {
         visit(function);
-        const auto bridge = function.find("pci_bridge");
-        if (bridge != function.end())
-            visit_functions(array_of(*bridge, "devices"), depth + 1, visit);
+        visit_functions(function.behind, visit);
     }
 }
 
-device_model parse_model(const char* type, const json& reply) {
-    device_model model{type, {}};
-    for (const auto& property : reply)
-        if (auto name = text_of(property, "name"); !name.empty())
-            model.properties.push_back({std::move(name), text_of(property, "type")});
+device_model make_model(std::string type, std::vector<qapi::object_property> properties) {
+    device_model model{std::move(type), {}};
+    for (auto& each : properties)
+        model.properties.push_back({std::move(each.name), std::move(each.type)});
     return model;
 }
 
 } // namespace
 
 bool lists_device(const json& qom_list, std::string_view qdev_id) {
-    return qom_list.is_array() && std::ranges::any_of(qom_list, [&](const json& entry) {
-               return text_of(entry, "name") == qdev_id;
-           });
+    const auto listed = qapi::qom_list::parse(qom_list);
+    return listed.has_value() &&
+           std::ranges::find(*listed, qdev_id, &qapi::object_property::name) != listed->end();
 }
 
 bool shows_configured(const json& query_pci, std::string_view qdev_id) {
     bool found = false;
-    if (!query_pci.is_array()) return found;
-    for (const auto& bus : query_pci)
-        visit_functions(array_of(bus, "devices"), 0, [&](const json& function) {
-            if (text_of(function, "qdev_id") == qdev_id) found = found || is_configured(function);
+    const auto roots = qapi::query_pci::parse(query_pci);
+    if (roots.has_error()) return found;
+    for (const auto& root : *roots)
+        visit_functions(root.functions, [&](const qapi::pci_function& function) {
+            if (function.qdev_id == qdev_id) found = found || is_configured(function);
         });
     return found;
 }
 
 struct guest_survey::state {
     struct pending {
-        guest_query query;
+        qapi::request request;
         std::function<void(const json&)> take;
     };
     using type_map = std::unordered_map<std::string_view, std::string>; ///< by path
 
     guest_facts facts;
     std::optional<error> failure;
-    json pci; ///< an array, if QEMU shows it
+    std::optional<qapi::query_pci::reply> pci; ///< if QEMU shows it
     std::vector<pending> batch;
     std::vector<pci_bus> buses;
     bool buses_told = false;                     ///< this QEMU has shown its objects
@@ -153,12 +109,20 @@ struct guest_survey::state {
     int round = 0;
     bool finished = false;
 
-    void ask(std::string command, std::string arguments, std::function<void(const json&)> take) {
-        batch.push_back({{std::move(command), std::move(arguments)}, std::move(take)});
+    /// What has not the documented form is missing, but what is too long to be read is not passed
+    /// over: a device that is not seen would be a free port.
+    template <class Command, class Take>
+    void ask(const Command& command, Take take) {
+        batch.push_back({qapi::make_request(command), [this, take](const json& answer) {
+                             auto parsed = Command::parse(answer);
+                             if (parsed.has_value()) return take(std::move(*parsed));
+                             if (parsed.error().code == error_code::limit_exceeded)
+                                 failure = parsed.error();
+                         }});
     }
     void ask_text(const std::string& path, const char* property, std::string& into) {
-        ask("qom-get", qom_get(path, property), [&into](const json& r) {
-            if (r.is_string()) into = r.get<std::string>();
+        ask(qapi::qom_get{path, property}, [&into](qapi::qom_value value) {
+            if (auto* text = std::get_if<std::string>(&value)) into = std::move(*text);
         });
     }
 
@@ -168,68 +132,70 @@ struct guest_survey::state {
     void ask_iommus();
     void ask_buses();
     void ask_places();
-    void take_machine(const json& reply);
-    void take_objects(const json& reply);
+    void take_objects(const std::string& text);
     void take_object(const tree_object& object, const type_map& types);
     void exceed(const char* what, std::size_t most);
-    void take_devices(const json& reply, const std::string& parent, bool named);
+    void take_devices(const std::vector<qapi::object_property>& listed, const std::string& parent,
+                      bool named);
     void find_root_buses();
     std::vector<bus_occupant> occupants() const;
     void add_built_in(const pci_bus& bus, std::vector<bus_occupant>& found) const;
-    bool belongs_to(const json& root, const pci_bus& bus) const;
+    bool belongs_to(const qapi::pci_root& root, const pci_bus& bus) const;
     void place_devices();
-    void place_function(const json& function);
+    void place_function(const qapi::pci_function& function);
     std::string why_untold(const guest_port& port, bool told) const;
     void finish();
 };
 
 void guest_survey::state::ask_machine() {
-    ask("query-name", {}, [this](const json& r) { facts.name = text_of(r, "name"); });
-    ask("query-status", {}, [this](const json& r) {
-        facts.status = text_of(r, "status");
-        facts.running = r.is_object() && r.value("running", json(false)) == json(true);
+    ask(qapi::query_name{},
+        [this](std::optional<std::string> name) { facts.name = std::move(name).value_or(""); });
+    ask(qapi::query_status{}, [this](qapi::run_status now) {
+        facts.status = std::move(now.status);
+        facts.running = now.running;
     });
-    ask("query-migrate", {}, [this](const json& r) {
-        const auto status = text_of(r, "status");
-        const bool over = status.empty() || status == "none" || status == "completed" ||
-                          status == "failed" || status == "cancelled";
-        facts.migration = over ? "" : status;
+    ask(qapi::query_migrate{}, [this](const std::optional<std::string>& status) {
+        const bool over = !status || *status == "none" || *status == "completed" ||
+                          *status == "failed" || *status == "cancelled";
+        facts.migration = over ? "" : *status;
     });
-    ask("query-memory-size-summary", {}, [this](const json& r) {
-        facts.ram_bytes = add_sizes(number_of(r, "base-memory"), number_of(r, "plugged-memory"));
+    ask(qapi::query_memory_size_summary{}, [this](const qapi::memory_size& size) {
+        // Neither is believed: two of 63 bits fit, and what is locked on top has to fit as well.
+        constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+        facts.ram_bytes = std::min(size.base_bytes + size.plugged_bytes, most);
     });
     ask_text("/machine", "type", facts.machine_type);
-    ask("query-pci", {}, [this](const json& r) {
-        if (r.is_array()) pci = r;
-    });
-    ask("qom-list", qom_list("/machine/peripheral"),
-        [this](const json& r) { take_devices(r, peripheral, true); });
-    ask("qom-list", qom_list("/machine/peripheral-anon"),
-        [this](const json& r) { take_devices(r, anonymous, false); });
+    ask(qapi::query_pci{}, [this](qapi::query_pci::reply roots) { pci = std::move(roots); });
+    ask(qapi::qom_list{"/machine/peripheral"},
+        [this](const qapi::qom_list::reply& listed) { take_devices(listed, peripheral, true); });
+    ask(qapi::qom_list{"/machine/peripheral-anon"},
+        [this](const qapi::qom_list::reply& listed) { take_devices(listed, anonymous, false); });
     ask_text("/machine", "iommu", machine_iommu);
-    ask("human-monitor-command", R"({"command-line":"info qom-tree"})",
-        [this](const json& r) { take_objects(r); });
+    ask(qapi::human_monitor_command{"info qom-tree"},
+        [this](const std::string& text) { take_objects(text); });
 }
 
 void guest_survey::state::ask_models() {
-    ask("device-list-properties", R"({"typename":"vfio-pci"})",
-        [this](const json& r) { facts.vfio_pci = parse_model("vfio-pci", r); });
+    ask(qapi::device_list_properties{"vfio-pci"}, [this](std::vector<qapi::object_property> known) {
+        facts.vfio_pci = make_model("vfio-pci", std::move(known));
+    });
     // The alias that people type is pci-assign; QOM knows the type alone.
-    ask("device-list-properties", R"({"typename":"kvm-pci-assign"})",
-        [this](const json& r) { facts.pci_assign = parse_model("kvm-pci-assign", r); });
+    ask(qapi::device_list_properties{"kvm-pci-assign"},
+        [this](std::vector<qapi::object_property> known) {
+            facts.pci_assign = make_model("kvm-pci-assign", std::move(known));
+        });
 }
 
-void guest_survey::state::take_devices(const json& reply, const std::string& parent, bool named) {
-    if (!reply.is_array()) return;
-    for (const auto& entry : reply) {
-        auto type = child_type(text_of(entry, "type"));
-        const auto name = text_of(entry, "name");
-        if (type.empty() || name.empty()) continue;
+void guest_survey::state::take_devices(const std::vector<qapi::object_property>& listed,
+                                       const std::string& parent, bool named) {
+    for (const auto& entry : listed) {
+        const auto type = entry.child_type();
+        if (type.empty()) continue;
         if (facts.devices.size() >= devices_max) return exceed("devices", devices_max);
         guest_device device;
-        device.qdev_id = named ? name : "";
-        device.type = std::move(type);
-        device.qom_path = parent + name;
+        device.qdev_id = named ? entry.name : "";
+        device.type = type;
+        device.qom_path = parent + entry.name;
         facts.devices.push_back(std::move(device));
     }
 }
@@ -262,9 +228,8 @@ void guest_survey::state::exceed(const char* what, std::size_t most) {
                     {}};
 }
 
-void guest_survey::state::take_objects(const json& reply) {
-    if (!reply.is_string()) return;
-    const auto objects = parse_object_tree(reply.get_ref<const std::string&>());
+void guest_survey::state::take_objects(const std::string& text) {
+    const auto objects = parse_object_tree(text);
     buses_told = !objects.empty();
     if (objects.size() >= tree_objects_max) exceed("objects", tree_objects_max);
     type_map types;
@@ -283,11 +248,11 @@ void guest_survey::state::ask_devices() {
         if (!is_assigned_type(device.type)) continue;
         ask_text(device.qom_path, "host", device.host);
         // VFIO fills it in whichever way the device was named, and asks for nothing else.
-        ask("qom-get", qom_get(device.qom_path, "sysfsdev"), [&device](const json& r) {
-            const auto path = r.is_string() ? r.get<std::string>() : std::string();
-            if (path.empty()) return;
-            const auto address = parse_host_address(last_component(path));
-            device.host = address.has_value() ? format_address(*address) : path;
+        ask(qapi::qom_get{device.qom_path, "sysfsdev"}, [&device](const qapi::qom_value& value) {
+            const auto* path = std::get_if<std::string>(&value);
+            if (!path || path->empty()) return;
+            const auto address = parse_host_address(last_component(*path));
+            device.host = address.has_value() ? format_address(*address) : *path;
         });
     }
 }
@@ -313,11 +278,11 @@ void guest_survey::state::ask_iommus() {
         // What Intel's, AMD's and Arm's have for it. Where there is such a switch, and it is off,
         // QEMU looks no further.
         for (const std::string property : {"caching-mode", "dma-remap", "accel"})
-            ask("qom-get", qom_get(path, property.c_str()), [this, property](const json& r) {
-                if (!r.is_boolean()) return;
-                facts.iommu->everywhere = property != "accel" && r == json(false);
-                facts.iommu->why_not =
-                    r == json(true) ? "" : "it was started without " + property + "=on";
+            ask(qapi::qom_get{path, property}, [this, property](const qapi::qom_value& value) {
+                const auto* on = std::get_if<bool>(&value);
+                if (!on) return;
+                facts.iommu->everywhere = property != "accel" && !*on;
+                facts.iommu->why_not = *on ? "" : "it was started without " + property + "=on";
             });
     }
 }
@@ -329,13 +294,16 @@ void guest_survey::state::ask_buses() {
             facts.devices.end())
             ask_text(bus.bridge_path, "parent_bus", bus.upstream);
         if (facts.iommu)
-            ask("qom-get", qom_get(bus.bridge_path, "bypass-iommu"),
-                [&bus](const json& r) { bus.bypasses_iommu = r == json(true); });
-        ask("qom-get", qom_get(bus.path, "hotplug-handler"), [&bus](const json& r) {
-            if (r.is_string()) bus.handler = r.get<std::string>();
+            ask(qapi::qom_get{bus.bridge_path, "bypass-iommu"}, [&bus](const qapi::qom_value& on) {
+                bus.bypasses_iommu = on == qapi::qom_value(true);
+            });
+        ask(qapi::qom_get{bus.path, "hotplug-handler"}, [&bus](qapi::qom_value value) {
+            if (auto* path = std::get_if<std::string>(&value)) bus.handler = std::move(*path);
         });
-        ask("qom-get", qom_get(bus.path, pci_bus::selector_property),
-            [&bus](const json& r) { bus.has_selector = r.is_number_integer(); });
+        ask(qapi::qom_get{bus.path, pci_bus::selector_property},
+            [&bus](const qapi::qom_value& number) {
+                bus.has_selector = std::holds_alternative<std::int64_t>(number);
+            });
     }
 }
 
@@ -346,40 +314,37 @@ void guest_survey::state::ask_places() {
     for (std::size_t i = 0; i < facts.devices.size(); ++i) {
         const auto bus = std::ranges::find(buses, sits_on[i], &pci_bus::path);
         if (bus == buses.end() || bus->is_port()) continue;
-        ask("qom-get", qom_get(facts.devices[i].qom_path, "addr"),
-            [this, i](const json& r) { devfns[i] = devfn_of(r); });
+        ask(qapi::qom_get{facts.devices[i].qom_path, "addr"},
+            [this, i](const qapi::qom_value& addr) { devfns[i] = devfn_of(addr); });
     }
     for (auto& bus : buses)
         if (bus.is_port() && bus.handler)
-            ask("qom-get", qom_get(bus.bridge_path, "hotplug"),
-                [&bus](const json& r) { bus.switched_off = r == json(false); });
+            ask(qapi::qom_get{bus.bridge_path, "hotplug"},
+                [&bus](const qapi::qom_value& on) { bus.switched_off = is_off(on); });
 }
 
-void guest_survey::state::place_function(const json& function) {
-    const auto qdev_id = text_of(function, "qdev_id");
-    if (qdev_id.empty()) return;
-    const auto device = std::ranges::find(facts.devices, qdev_id, &guest_device::qdev_id);
+void guest_survey::state::place_function(const qapi::pci_function& function) {
+    if (function.qdev_id.empty()) return;
+    const auto device = std::ranges::find(facts.devices, function.qdev_id, &guest_device::qdev_id);
     if (device == facts.devices.end()) return;
-    device->address = guest_address{0, static_cast<std::uint8_t>(number_of(function, "bus")),
-                                    static_cast<std::uint8_t>(number_of(function, "slot")),
-                                    static_cast<std::uint8_t>(number_of(function, "function"))};
+    device->address = guest_address{0, function.bus, function.slot, function.function};
     device->configured = is_configured(function);
 }
 
 void guest_survey::state::place_devices() {
-    for (const auto& bus : pci)
-        visit_functions(array_of(bus, "devices"), 0,
-                        [this](const json& function) { place_function(function); });
+    for (const auto& root : pci.value_or(qapi::query_pci::reply()))
+        visit_functions(root.functions,
+                        [this](const qapi::pci_function& function) { place_function(function); });
     for (std::size_t i = 0; i < sits_on.size(); ++i)
         facts.devices[i].bus = last_component(sits_on[i]);
 }
 
 /// Whether an entry of query-pci is this root bus: one of its devices is known to sit there, or
 /// none is known to sit elsewhere.
-bool guest_survey::state::belongs_to(const json& root, const pci_bus& bus) const {
+bool guest_survey::state::belongs_to(const qapi::pci_root& root, const pci_bus& bus) const {
     bool elsewhere = false;
-    for (const auto& function : array_of(root, "devices")) {
-        const auto id = text_of(function, "qdev_id");
+    for (const auto& function : root.functions) {
+        const auto& id = function.qdev_id;
         for (std::size_t i = 0; !id.empty() && i < facts.devices.size(); ++i) {
             if (facts.devices[i].qdev_id != id || i >= sits_on.size()) continue;
             if (sits_on[i] == bus.path) return true;
@@ -391,15 +356,12 @@ bool guest_survey::state::belongs_to(const json& root, const pci_bus& bus) const
 
 /// What the machine itself has on a root bus has no id, and only query-pci shows where it is.
 void guest_survey::state::add_built_in(const pci_bus& bus, std::vector<bus_occupant>& found) const {
-    for (const auto& root : pci) {
+    if (!pci) return;
+    for (const auto& root : *pci) {
         if (!belongs_to(root, bus)) continue;
-        for (const auto& function : array_of(root, "devices")) {
-            const auto slot = number_of(function, "slot");
-            const auto number = number_of(function, "function");
-            if (!text_of(function, "qdev_id").empty() || slot < 0 || slot > 31) continue;
-            if (number < 0 || number > 7) continue;
-            found.push_back({bus.path, {}, static_cast<unsigned>(slot * 8 + number)});
-        }
+        for (const auto& function : root.functions)
+            if (function.qdev_id.empty())
+                found.push_back({bus.path, {}, function.slot * 8U + function.function});
     }
 }
 
@@ -422,7 +384,7 @@ void guest_survey::state::finish() {
     const bool told =
         std::ranges::any_of(buses, [](const pci_bus& bus) { return bus.handler.has_value(); });
     // A machine without PCI has nothing to tell.
-    const bool nothing = buses.empty() && pci.empty() && buses_told;
+    const bool nothing = buses.empty() && (!pci || pci->empty()) && buses_told;
     if (told || nothing)
         facts.ports = make_ports(buses, occupants(), facts.machine_type);
     else
@@ -441,8 +403,7 @@ std::string guest_survey::state::why_untold(const guest_port& port, bool told) c
         return "this QEMU does not answer which bus takes a hot-add";
     const bool of_the_machine = std::ranges::any_of(
         buses, [&](const pci_bus& bus) { return bus.root && bus.name() == port.bus; });
-    if (told && of_the_machine && !pci.is_array())
-        return "this QEMU does not show what is on the bus";
+    if (told && of_the_machine && !pci) return "this QEMU does not show what is on the bus";
     return {};
 }
 
@@ -453,7 +414,7 @@ guest_survey::guest_survey(guest_survey&&) noexcept = default;
 guest_survey& guest_survey::operator=(guest_survey&&) noexcept = default;
 guest_survey::~guest_survey() = default;
 
-std::vector<guest_query> guest_survey::next() {
+std::vector<qapi::request> guest_survey::next() {
     auto& s = *state_;
     // A round may have nothing to ask although a later one has.
     for (s.batch.clear(); s.batch.empty() && s.round < 3; ++s.round) {
@@ -469,10 +430,10 @@ std::vector<guest_query> guest_survey::next() {
         if (s.round == 2) s.ask_places();
     }
     if (s.batch.empty() && !s.finished) s.finish();
-    std::vector<guest_query> queries;
+    std::vector<qapi::request> requests;
     for (const auto& each : s.batch)
-        queries.push_back(each.query);
-    return queries;
+        requests.push_back(each.request);
+    return requests;
 }
 
 void guest_survey::answer(std::size_t index, const nlohmann::json* reply) {

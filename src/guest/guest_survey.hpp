@@ -1,20 +1,14 @@
 #pragma once
 
-#include <vmplug/guest_facts.hpp>
+#include "qapi/request.hpp"
 
-#include <nlohmann/json_fwd.hpp>
+#include <vmplug/guest_facts.hpp>
 
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace vmplug {
-
-/// A QMP command that the survey wants answered.
-struct guest_query {
-    std::string command;
-    std::string arguments; ///< JSON text, empty for none
-};
 
 /// Collects `guest_facts` without doing I/O: `next` says what to ask, `answer` takes the replies.
 ///
@@ -36,7 +30,7 @@ public:
     guest_survey& operator=(guest_survey&&) noexcept;
     ~guest_survey();
 
-    std::vector<guest_query> next();
+    std::vector<qapi::request> next();
     void answer(std::size_t index, const nlohmann::json* reply);
 
     /// Why the facts are not to be believed. Errors: `limit_exceeded`.

@@ -12,7 +12,7 @@ ARROWS = {
     "src/value": (set(), set()),
     "src/port": (set(), {"boost/asio", "netlink"}),
     "src/host": ({"port"}, {"nlohmann"}),
-    "src/guest": (set(), {"nlohmann"}),
+    "src/guest": ({"qapi"}, {"nlohmann"}),
     "src/judge": (set(), set()),
     "src/plan": ({"judge"}, set()),
     "src/journal": ({"port"}, {"nlohmann", "sqlite3.h"}),

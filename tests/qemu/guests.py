@@ -14,6 +14,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
 from lab_tool import Qmp, expect, run_tests, vmplug, wait_until
+from qapi_schema import Schema
 
 work = tempfile.TemporaryDirectory(prefix="vmplug-guests.")
 EMULATOR = shutil.which("qemu-system-x86_64")
@@ -76,6 +77,8 @@ class Impostor:
     def __init__(self, path, greeting=b""):
         self.accepted = 0
         self.greeting = greeting
+        self.schema = Schema()
+        self.offences = []  # of answers that no QEMU gives
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(path)
         self.socket.listen(8)
@@ -106,6 +109,8 @@ class Impostor:
                         continue
                     answers = {"qmp_capabilities": {}, "query-name": {"name": "impostor"},
                                "device-list-properties": [], "qom-list": []}
+                    if command in answers and (offence := self.schema.offence(command, answers[command])):
+                        self.offences.append(offence)
                     reply = {"return": answers[command]} if command in answers else \
                         {"error": {"class": "CommandNotFound", "desc": command}}
                     connection.sendall(json.dumps(reply | {"id": request["id"]}).encode() + b"\r\n")
@@ -116,6 +121,7 @@ class Impostor:
     def __exit__(self, *_):
         self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
+        expect(not self.offences, self.offences)
 
 
 GREETING = (b'{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""}, '

@@ -10,8 +10,12 @@ import socket
 import threading
 import time
 
+from qapi_schema import Schema
+
 DIALECTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "dialects")
 PROMPT = b"(qemu) "
+# What QEMUs answer today and did not then: since 1.0 and 5.1.
+LATER = {"query-status.status", "query-pci.devices.irq_pin"}
 
 
 def names():
@@ -33,6 +37,8 @@ class OldQemu:
         self.wire = []     # every line as it came
         self.drivers = []  # the host driver of each device_add's device at that moment
         self.devices = {}  # id: (host, when it leaves)
+        self.schema = Schema(later=LATER)
+        self.offences = []  # of answers that no QEMU gives
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
         self.listener.listen(8)
@@ -44,6 +50,7 @@ class OldQemu:
     def __exit__(self, *_):
         self.listener.close()
         os.unlink(self.path)
+        assert not self.offences, self.offences
 
     def sent(self, word):
         return [each for each in self.wire if word in each]
@@ -151,7 +158,8 @@ class OldQemu:
     def query_pci(self):
         return [{"bus": 0, "devices": [
             {"bus": 0, "slot": 4, "function": 0, "qdev_id": name, "class_info": {"class": 512},
-             "id": {"vendor": 32902, "device": 4307}, "regions": [{"bar": 0, "type": "memory", "address": 4060086272}]}
+             "id": {"vendor": 32902, "device": 4307},
+             "regions": [{"bar": 0, "type": "memory", "address": 4060086272, "size": 131072}]}
             for name in self.present()]}]
 
     def answer(self, command, arguments):
@@ -191,6 +199,8 @@ class OldQemu:
                 rest = rest[end:]
                 value, error = self.answer(request["execute"], request.get("arguments", {}))
                 reply = {"error": error} if error else {"return": value}
+                if not error and (offence := self.schema.offence(request["execute"], value)):
+                    self.offences.append(offence)
                 if "id" in request:
                     reply["id"] = request["id"]
                 connection.sendall(json.dumps(reply).encode() + b"\r\n")

@@ -1,4 +1,5 @@
 #include "guest/guest_survey.hpp"
+#include "support/qapi_schema.hpp"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -13,7 +14,16 @@ namespace {
 /// Answers by "command arguments"; what is not in it, QEMU refused.
 using replies = std::map<std::string, json>;
 
-guest_facts survey(const replies& known, const char* version = "7.2.22") {
+/// What QEMU's schema forbids, QEMU does not answer.
+void check_allowed(const std::string& command, const json& answer) {
+    static const testing::qapi_schema schema("7.2");
+    REQUIRE(schema.offence_of_answer(command, answer) == "");
+}
+
+enum class believed { yes, no };
+
+guest_facts survey(const replies& known, const char* version = "7.2.22",
+                   believed qemu = believed::yes) {
     guest_survey survey(version);
     int rounds = 0;
     for (auto batch = survey.next(); !batch.empty(); batch = survey.next()) {
@@ -26,6 +36,8 @@ guest_facts survey(const replies& known, const char* version = "7.2.22") {
                     key += " " + value.get<std::string>();
             }
             const auto found = known.find(key);
+            if (found != known.end() && qemu == believed::yes)
+                check_allowed(batch[i].command, found->second);
             survey.answer(i, found == known.end() ? nullptr : &found->second);
         }
     }
@@ -88,14 +100,33 @@ replies q35() {
     };
 }
 
+/// As query-pci shows a function.
+json function(int bus, int slot, int number, const char* qdev_id) {
+    return {{"bus", bus},
+            {"slot", slot},
+            {"function", number},
+            {"class_info", {{"class", 512}}},
+            {"id", {{"vendor", 32902}, {"device", 4307}}},
+            {"irq_pin", 0},
+            {"qdev_id", qdev_id},
+            {"regions", json::array()}};
+}
+
+json range() {
+    return {{"base", 0}, {"limit", 0}};
+}
+
 json bridge_with(json devices) {
-    return json::array({{{"bus", 0},
-                         {"devices", json::array({{{"bus", 0},
-                                                   {"slot", 1},
-                                                   {"function", 0},
-                                                   {"qdev_id", "rp0"},
-                                                   {"regions", json::array()},
-                                                   {"pci_bridge", {{"devices", devices}}}}})}}});
+    auto bridge = function(0, 1, 0, "rp0");
+    bridge["pci_bridge"] = {{"bus",
+                             {{"number", 0},
+                              {"secondary", 1},
+                              {"subordinate", 1},
+                              {"io_range", range()},
+                              {"memory_range", range()},
+                              {"prefetchable_range", range()}}},
+                            {"devices", std::move(devices)}};
+    return json::array({{{"bus", 0}, {"devices", json::array({bridge})}}});
 }
 
 } // namespace
@@ -125,9 +156,10 @@ TEST_CASE("a port that was started without hot-plug is not offered") {
 
 TEST_CASE("a device is configured when its BARs have addresses") {
     auto known = q35();
-    json nic{{"bus", 1}, {"slot", 0}, {"function", 0}, {"qdev_id", "nic9"}};
+    auto nic = function(1, 0, 0, "nic9");
     for (const json& unset : {json(-1), json(~std::uint64_t{0}), json(0xffffffffU)}) {
-        nic["regions"] = json::array({{{"bar", 0}, {"address", unset}}});
+        nic["regions"] =
+            json::array({{{"bar", 0}, {"type", "memory"}, {"size", 131072}, {"address", unset}}});
         known["query-pci"] = bridge_with(json::array({nic}));
         const auto facts = survey(known);
         CHECK_FALSE(facts.find_device("nic9")->configured);
@@ -164,13 +196,11 @@ replies i440fx() {
     known["qom-get /machine/peripheral/br1 parent_bus"] = "/machine/i440fx/pci.0";
     known["qom-get /machine/peripheral/br1 addr"] = 24;
     known["qom-get /machine/peripheral/br1/br1 hotplug-handler"] = "/machine/unattached/device[18]";
-    known["query-pci"] = json::array(
-        {{{"bus", 0},
-          {"devices", json::array({{{"slot", 0}, {"function", 0}, {"qdev_id", ""}},
-                                   {{"slot", 1}, {"function", 3}, {"qdev_id", ""}},
-                                   {{"slot", 1}, {"function", 0}, {"qdev_id", ""}},
-                                   {{"slot", 2}, {"function", 0}, {"qdev_id", "nic9"}},
-                                   {{"slot", 3}, {"function", 0}, {"qdev_id", "br1"}}})}}});
+    known["query-pci"] =
+        json::array({{{"bus", 0},
+                      {"devices", json::array({function(0, 0, 0, ""), function(0, 1, 3, ""),
+                                               function(0, 1, 0, ""), function(0, 2, 0, "nic9"),
+                                               function(0, 3, 0, "br1")})}}});
     return known;
 }
 
@@ -370,7 +400,7 @@ TEST_CASE("replies of another form than documented count as missing") {
         for (auto& [key, value] : known)
             value = odd;
         known["query-pci"] = odd;
-        const auto facts = survey(known);
+        const auto facts = survey(known, "7.2.22", believed::no);
         CHECK(facts.find_device("nic9") == nullptr);
     }
     CHECK(survey({}).devices.empty());
