@@ -11,26 +11,21 @@ namespace vmplug::qapi {
 
 /// Adds a device. QEMU answers when it has it; the guest then finds it or does not.
 ///
-/// Shape: `properties` are the device's own, each a name and its value's JSON text, sent in their
-/// order.
-/// Source: qapi/qdev.json, since 0.13. Its further arguments depend on the driver, so the schema
-/// knows three of them.
+/// Shape: `properties` are the device's further ones, each a name and its value's JSON text, sent
+/// in their order. Source: qapi/qdev.json, since 0.13. Its further arguments depend on the driver,
+/// so the schema knows three of them.
 struct device_add {
     static constexpr std::string_view name = "device_add";
     using reply = nothing;
 
     std::string driver;
-    std::string id;                 ///< empty: none, and it can be named by its path alone
-    std::optional<std::string> bus; ///< nothing: QEMU chooses one
+    std::string id;                  ///< empty: none, and it can be named by its path alone
+    std::optional<std::string> bus;  ///< nothing: QEMU chooses one
+    std::optional<std::string> host; ///< of vfio-pci and pci-assign: the host's function
     std::vector<std::pair<std::string, std::string>> properties;
 
     std::string encode() const;
     static result<reply> parse(const nlohmann::json& answer);
-
-    /// Reads what `encode` wrote. Errors: `protocol_violation`.
-    static result<device_add> decode(std::string_view arguments);
-
-    bool operator==(const device_add&) const = default;
 };
 
 /// Asks the guest to let go of a device. That it was asked is all that the answer says; when it

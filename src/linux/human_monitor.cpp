@@ -3,7 +3,8 @@
 #include "guest/device_tree.hpp"
 #include "guest/hmp_survey.hpp"
 #include "hmp/session.hpp"
-#include "plan/property_text.hpp"
+#include "monitor/typed_call.hpp"
+#include "qapi/control.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -32,16 +33,12 @@ bool is_unknown(const result<std::string>& output) {
 
 awaitable<result<std::string>> run_hmp_line(monitor& through, std::string line,
                                             milliseconds deadline) {
-    auto arguments = "{\"command-line\":" + quote_json(line) + "}";
-    const auto reply =
-        co_await through.call("human-monitor-command", std::move(arguments), deadline);
-    if (reply.has_error()) co_return reply.error();
-    if (!reply->is_string())
-        co_return error{
-            error_code::protocol_violation, "human-monitor-command", "the reply is no text", {}};
-    auto output = reply->get<std::string>();
-    std::erase(output, '\r');
-    co_return hmp::judge(line, std::move(output));
+    const qapi::human_monitor_command command{line};
+    typed_call asked(through, command);
+    auto output = co_await asked.wait(deadline);
+    if (output.has_error()) co_return output.error();
+    std::erase(*output, '\r');
+    co_return hmp::judge(line, std::move(*output));
 }
 
 awaitable<result<guest_facts>> survey_over_hmp(hmp_line_runner run, std::string version,

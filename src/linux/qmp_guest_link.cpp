@@ -3,7 +3,7 @@
 #include "guest/device_sight.hpp"
 #include "guest/guest_survey.hpp"
 #include "guest/qemu_words.hpp"
-#include "plan/property_text.hpp"
+#include "qapi/write_json.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -79,7 +79,7 @@ awaitable<result<void>> qmp_guest_link::device_add(std::string arguments, durati
 }
 
 awaitable<result<void>> qmp_guest_link::device_del(std::string qdev_id, duration deadline) {
-    auto arguments = "{\"id\":" + quote_json(qdev_id) + "}";
+    auto arguments = "{\"id\":" + qapi::quote_json(qdev_id) + "}";
     auto reply = co_await monitor_->call("device_del", std::move(arguments), deadline);
     // The class may be relied upon, the words may not.
     const bool gone = reply.has_error() && reply.error().text.starts_with("DeviceNotFound:");

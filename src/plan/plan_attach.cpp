@@ -4,6 +4,8 @@
 #include "judge/judge_guest.hpp"
 #include "plan/attach_checks.hpp"
 #include "plan/property_text.hpp"
+#include "qapi/qdev.hpp"
+#include "qapi/write_json.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -41,18 +43,18 @@ std::optional<step> memlock_step(const situation& seen, const attach_choice& cho
                  {"size_bytes", std::to_string(needed)}}};
 }
 
-/// The JSON object of device_add. As short as can be: QEMU reads it byte by byte.
+/// The JSON object of device_add.
 result<std::string> device_add_arguments(const attach_request& request,
                                          const attach_choice& choice) {
-    const auto model = choice.host_driver == "pci-stub" ? "pci-assign" : choice.model->type;
-    std::string text = "{\"driver\":" + quote_json(model) +
-                       ",\"host\":" + quote_json(format_address_short(request.device)) +
-                       ",\"id\":" + quote_json(choice.id);
-    if (choice.name_port) text += ",\"bus\":" + quote_json(choice.port->bus);
+    qapi::device_add add;
+    add.driver = choice.host_driver == "pci-stub" ? "pci-assign" : choice.model->type;
+    add.host = format_address_short(request.device);
+    add.id = choice.id;
+    if (choice.name_port) add.bus = choice.port->bus;
     // QEMU accepts a second device on an occupied port unless the slot is named.
     const auto slot = choice.port->single_slot ? std::string("0x0") : choice.port->slot;
     if (!slot.empty() && !request.properties.contains("addr"))
-        text += ",\"addr\":" + quote_json(slot);
+        add.properties.emplace_back("addr", qapi::quote_json(slot));
     for (const auto& [name, value] : request.properties) {
         if (name == "driver" || name == "host" || name == "id" || name == "bus" ||
             (name == "addr" && choice.port->single_slot))
@@ -60,9 +62,9 @@ result<std::string> device_add_arguments(const attach_request& request,
                          "vmplug sets this property itself", "use --id, --port or --driver"};
         auto typed = type_property(*choice.model, name, value);
         if (typed.has_error()) return typed.error();
-        text += "," + quote_json(name) + ":" + *typed;
+        add.properties.emplace_back(name, std::move(*typed));
     }
-    return text + "}";
+    return add.encode();
 }
 
 void add_binding_steps(const situation& seen, attach_choice& choice, plan& made) {

@@ -1,5 +1,7 @@
 #include "plan/property_text.hpp"
 
+#include "qapi/write_json.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -61,37 +63,22 @@ std::optional<std::string> type_value(std::string_view type, const std::string& 
         const auto value = type == "size" ? parse_size(text) : parse_unsigned(text);
         return value ? std::optional(std::to_string(*value)) : std::nullopt;
     }
-    return quote_json(text);
+    return qapi::quote_json(text);
 }
 
 } // namespace
 
-std::string quote_json(const std::string& text) {
-    constexpr char digits[] = "0123456789abcdef";
-    std::string quoted = "\"";
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\')
-            quoted.append({'\\', c});
-        else if (byte < 0x20 || byte == 0x7f)
-            quoted.append("\\u00").append({digits[byte >> 4], digits[byte & 15]});
-        else
-            quoted += c;
-    }
-    return quoted + "\"";
-}
-
 result<std::string> type_property(const device_model& model, const std::string& name,
                                   const std::string& text) {
     // Over a monitor that lists no properties QEMU itself judges them.
-    if (model.properties.empty()) return quote_json(text);
+    if (model.properties.empty()) return qapi::quote_json(text);
     const auto* property = model.find(name);
     if (!property)
         return error{error_code::property_unknown,
                      "--set " + name,
                      "the device model " + model.type + " of this QEMU has no property " + name,
                      {}};
-    if (takes_text(name)) return quote_json(text);
+    if (takes_text(name)) return qapi::quote_json(text);
     if (auto typed = type_value(property->type, text)) return std::move(*typed);
     return error{error_code::property_unknown,
                  "--set " + name,

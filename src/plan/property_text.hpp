@@ -15,7 +15,4 @@ namespace vmplug {
 result<std::string> type_property(const device_model& model, const std::string& name,
                                   const std::string& text);
 
-/// A JSON string with everything escaped that must be.
-std::string quote_json(const std::string& text);
-
 } // namespace vmplug

@@ -39,7 +39,7 @@ std::pair<std::string, known_command> bare() {
 }
 
 qapi::device_add make_device_add(const json& arguments) {
-    qapi::device_add made{arguments.at("driver"), arguments.at("id"), {}, {}};
+    qapi::device_add made{arguments.at("driver"), arguments.at("id"), {}, {}, {}};
     if (arguments.contains("bus")) made.bus = arguments.at("bus");
     for (const auto& [name, value] : arguments.items())
         if (name != "driver" && name != "id" && name != "bus")
