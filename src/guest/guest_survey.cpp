@@ -6,7 +6,6 @@
 #include "guest/port_rules.hpp"
 #include "qapi/control.hpp"
 #include "qapi/machine.hpp"
-#include "qapi/pci.hpp"
 #include "qapi/qdev.hpp"
 
 #include <nlohmann/json.hpp>
@@ -72,17 +71,13 @@ device_model make_model(std::string type, std::vector<qapi::object_property> pro
 
 } // namespace
 
-bool lists_device(const json& qom_list, std::string_view qdev_id) {
-    const auto listed = qapi::qom_list::parse(qom_list);
-    return listed.has_value() &&
-           std::ranges::find(*listed, qdev_id, &qapi::object_property::name) != listed->end();
+bool lists_device(const qapi::qom_list::reply& peripheral, std::string_view qdev_id) {
+    return std::ranges::find(peripheral, qdev_id, &qapi::object_property::name) != peripheral.end();
 }
 
-bool shows_configured(const json& query_pci, std::string_view qdev_id) {
+bool shows_configured(const qapi::query_pci::reply& roots, std::string_view qdev_id) {
     bool found = false;
-    const auto roots = qapi::query_pci::parse(query_pci);
-    if (roots.has_error()) return found;
-    for (const auto& root : *roots)
+    for (const auto& root : roots)
         visit_functions(root.functions, [&](const qapi::pci_function& function) {
             if (function.qdev_id == qdev_id) found = found || is_configured(function);
         });

@@ -3,7 +3,9 @@
 #include "guest/device_sight.hpp"
 #include "guest/guest_survey.hpp"
 #include "guest/qemu_words.hpp"
-#include "qapi/write_json.hpp"
+#include "monitor/typed_call.hpp"
+#include "monitor/typed_events.hpp"
+#include "qapi/qdev.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -14,17 +16,8 @@ namespace vmplug {
 namespace {
 
 using boost::asio::awaitable;
-using nlohmann::json;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
-
-/// Events about one device carry its id, its path or both.
-bool concerns(const monitor_event& event, const std::string& qdev_id) {
-    const auto data = json::parse(event.data, nullptr, false);
-    if (!data.is_object()) return false;
-    const auto device = data.find("device");
-    return device != data.end() && *device == json(qdev_id);
-}
 
 } // namespace
 
@@ -79,8 +72,9 @@ awaitable<result<void>> qmp_guest_link::device_add(std::string arguments, durati
 }
 
 awaitable<result<void>> qmp_guest_link::device_del(std::string qdev_id, duration deadline) {
-    auto arguments = "{\"id\":" + qapi::quote_json(qdev_id) + "}";
-    auto reply = co_await monitor_->call("device_del", std::move(arguments), deadline);
+    const qapi::device_del command{qdev_id};
+    typed_call asked(*monitor_, command);
+    const auto reply = co_await asked.wait(deadline);
     // The class may be relied upon, the words may not.
     const bool gone = reply.has_error() && reply.error().text.starts_with("DeviceNotFound:");
     if (reply.has_error() && !gone) co_return reply.error();
@@ -89,8 +83,9 @@ awaitable<result<void>> qmp_guest_link::device_del(std::string qdev_id, duration
 
 awaitable<result<guest_sight>> qmp_guest_link::look(std::string qdev_id, duration deadline) {
     if (ask_by_hmp_) co_return co_await look_over_hmp(runner(), std::move(qdev_id), deadline);
-    auto listing = monitor_->start("qom-list", R"({"path":"/machine/peripheral"})");
-    auto pci = monitor_->start("query-pci", "");
+    const qapi::qom_list peripheral{"/machine/peripheral"};
+    typed_call listing(*monitor_, peripheral);
+    typed_call pci(*monitor_, qapi::query_pci{});
     const auto listed = co_await listing.wait(deadline);
     if (listed.has_error() && listed.error().code == error_code::command_failed) {
         ask_by_hmp_ = true;
@@ -108,9 +103,9 @@ awaitable<void> qmp_guest_link::wait_for_change(std::string qdev_id, duration mo
     for (;;) {
         const auto left = std::chrono::duration_cast<milliseconds>(end - steady_clock::now());
         if (left.count() <= 0) co_return;
-        const auto event = co_await events_.next(left);
+        const auto event = co_await typed_events::next(events_, left);
         // A lost monitor is reported by whatever is asked next.
-        if (event.has_error() || !*event || concerns(**event, qdev_id)) co_return;
+        if (event.has_error() || !*event || qapi::is_about(**event, qdev_id)) co_return;
     }
 }
 
