@@ -2,6 +2,7 @@
 
 #include "port/guest_link.hpp"
 #include "support/fake_world.hpp"
+#include "support/qapi_schema.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -90,6 +91,9 @@ private:
 
     result<void> add(const std::string& text) {
         const auto arguments = nlohmann::json::parse(text);
+        static const qapi_schema schema("7.2");
+        if (auto offence = schema.offence_of_arguments("device_add", arguments); !offence.empty())
+            world_.violations.push_back(std::move(offence));
         const std::string id = arguments.at("id");
         const std::string host = "0000:" + arguments.at("host").get<std::string>();
         const error refusal{error_code::command_failed, "device_add", "GenericError: no", {}};
