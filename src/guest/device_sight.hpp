@@ -8,7 +8,7 @@
 namespace vmplug {
 
 /// Whether qom-list of /machine/peripheral names the device.
-bool lists_device(const qapi::qom_list::reply& peripheral, std::string_view qdev_id);
+bool lists_device(const qapi::qom_list::reply& listed, std::string_view qdev_id);
 
 /// Whether query-pci shows addresses in the device's BARs: the guest has configured it.
 bool shows_configured(const qapi::query_pci::reply& roots, std::string_view qdev_id);

@@ -71,8 +71,8 @@ device_model make_model(std::string type, std::vector<qapi::object_property> pro
 
 } // namespace
 
-bool lists_device(const qapi::qom_list::reply& peripheral, std::string_view qdev_id) {
-    return std::ranges::find(peripheral, qdev_id, &qapi::object_property::name) != peripheral.end();
+bool lists_device(const qapi::qom_list::reply& listed, std::string_view qdev_id) {
+    return std::ranges::find(listed, qdev_id, &qapi::object_property::name) != listed.end();
 }
 
 bool shows_configured(const qapi::query_pci::reply& roots, std::string_view qdev_id) {
