@@ -1,8 +1,9 @@
 #include "cli/command_line.hpp"
 
-#include "command/check_values.hpp"
-#include "command/json_text.hpp"
-#include "command/printable_json.hpp"
+#include "command/handle/command_result.hpp"
+#include "command/render/error_text.hpp"
+#include "command/table/check_values.hpp"
+#include "command/text/printable_json.hpp"
 
 #include <CLI/CLI.hpp>
 

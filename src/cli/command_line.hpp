@@ -1,6 +1,6 @@
 #pragma once
 
-#include "command/verb.hpp"
+#include "command/table/verb.hpp"
 
 #include <optional>
 #include <string>

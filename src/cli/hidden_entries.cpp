@@ -1,8 +1,8 @@
 #include "cli/hidden_entries.hpp"
 
 #include "cli/terminal.hpp"
-#include "command/completion.hpp"
-#include "command/man_page.hpp"
+#include "command/complete/completion.hpp"
+#include "command/render/man_page.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>

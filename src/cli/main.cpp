@@ -3,9 +3,12 @@
 #include "cli/progress_line.hpp"
 #include "cli/terminal.hpp"
 #include "cli/watch.hpp"
-#include "command/json_text.hpp"
-#include "command/printable_json.hpp"
-#include "command/terminal_text.hpp"
+#include "command/handle/handlers.hpp"
+#include "command/render/error_text.hpp"
+#include "command/render/json_text.hpp"
+#include "command/render/renderers.hpp"
+#include "command/text/printable_json.hpp"
+#include "command/text/terminal_text.hpp"
 #include "repl/history_file.hpp"
 #include "repl/repl.hpp"
 
@@ -66,14 +69,15 @@ public:
         auto context = make_context(control);
         std::exception_ptr failure;
         wait_for_signals();
-        boost::asio::co_spawn(
-            io_, watches() ? watch_verb(context) : parsed_.asked->run(context, parsed_.values),
-            [&](std::exception_ptr thrown, command_result result) {
-                failure = thrown;
-                result_ = std::move(result);
-                progress_.end();
-                signals_.cancel();
-            });
+        boost::asio::co_spawn(io_,
+                              watches() ? watch_verb(context)
+                                        : find_handler(*parsed_.asked)(context, parsed_.values),
+                              [&](std::exception_ptr thrown, command_result result) {
+                                  failure = thrown;
+                                  result_ = std::move(result);
+                                  progress_.end();
+                                  signals_.cancel();
+                              });
         io_.run();
         if (failure) std::rethrow_exception(failure);
         return print();
@@ -82,8 +86,8 @@ public:
 private:
     command_context make_context(controller& control) {
         command_context context{control, {}, [this] { return stop_; }};
-        context.emit = [this](const nlohmann::json& value, const std::string& text) {
-            if (!write(parsed_.json ? json_line(value) : text)) stop_ = true;
+        context.emit = [this](const nlohmann::json& value) {
+            if (!write(parsed_.json ? json_line(value) : render_event(value))) stop_ = true;
         };
         return context;
     }
@@ -97,7 +101,7 @@ private:
     boost::asio::awaitable<command_result> watch_verb(command_context& context) {
         return watch(*parsed_.asked, context, parsed_.values, [this](const nlohmann::json& value) {
             if (parsed_.json) return write(json_line(value));
-            const bool shown = screen_.show(parsed_.asked->render(value, output_style()));
+            const bool shown = screen_.show(render(value));
             if (!shown) lost_ = errno;
             return shown;
         });
@@ -121,6 +125,10 @@ private:
             prompt.resume();
             wait_for_terminal(prompt);
         });
+    }
+
+    std::string render(const nlohmann::json& value) const {
+        return find_renderer(*parsed_.asked)(value, output_style());
     }
 
     /// Keeps why what could not be written was lost.
@@ -155,8 +163,7 @@ private:
 
     int print() {
         if (!result_.streamed) {
-            write(parsed_.json ? json_line(result_.value)
-                               : parsed_.asked->render(result_.value, output_style()));
+            write(parsed_.json ? json_line(result_.value) : render(result_.value));
             if (!parsed_.json) print_errors();
         }
         return told(result_.exit_code, lost_);
@@ -234,7 +241,7 @@ verb_call parse_words(std::vector<std::string> words, const std::string& state_d
         return {nullptr, {}, parsed.ended->exit_code, parsed.ended->output, parsed.ended->failure};
     const bool other_journal =
         !parsed.state_directory.empty() && parsed.state_directory != state_directory;
-    if (!parsed.asked->run || other_journal || parsed.values.has("--watch"))
+    if (!find_handler(*parsed.asked) || other_journal || parsed.values.has("--watch"))
         return misuse({error_code::invalid_argument, name, "not within the prompt",
                        "run it in a shell of its own"},
                       json);
@@ -323,7 +330,7 @@ int main(int argc, char** argv) {
         auto parsed = parse_command_line(argc, argv);
         json = parsed.json;
         if (parsed.ended) return end(*parsed.ended);
-        const bool interactive = !parsed.asked->run;
+        const bool interactive = !find_handler(*parsed.asked);
         program run(std::move(parsed), join_arguments(argc, argv));
         return interactive ? run.run_repl() : run.run();
     } catch (const std::exception& failure) {

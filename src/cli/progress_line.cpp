@@ -1,7 +1,7 @@
 #include "cli/progress_line.hpp"
 
 #include "cli/terminal.hpp"
-#include "command/terminal_text.hpp"
+#include "command/text/terminal_text.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 

@@ -1,6 +1,6 @@
 #include "cli/terminal.hpp"
 
-#include "command/terminal_text.hpp"
+#include "command/text/terminal_text.hpp"
 
 #include <algorithm>
 #include <cstdio>

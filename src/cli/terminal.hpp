@@ -1,6 +1,6 @@
 #pragma once
 
-#include "command/text_style.hpp"
+#include "command/text/text_style.hpp"
 
 #include <string>
 

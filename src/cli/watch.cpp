@@ -33,7 +33,7 @@ awaitable<command_result> watch(const verb& row, command_context& context, const
     command_result last;
     last.streamed = true;
     while (!context.stop_requested() && !reader_is_gone()) {
-        auto result = co_await row.run(context, values);
+        auto result = co_await find_handler(row)(context, values);
         if (result.exit_code != 0) co_return result;
         if (result.value != before && !show(result.value)) break;
         before = std::move(result.value);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "command/verb.hpp"
+#include "command/handle/handlers.hpp"
 
 #include <functional>
 

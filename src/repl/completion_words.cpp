@@ -1,6 +1,6 @@
 #include "repl/completion_words.hpp"
 
-#include "command/completion.hpp"
+#include "command/complete/completion.hpp"
 #include "repl/input_line.hpp"
 #include "repl/verb_words.hpp"
 

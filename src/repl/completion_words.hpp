@@ -1,6 +1,6 @@
 #pragma once
 
-#include "command/candidate.hpp"
+#include "command/complete/candidate.hpp"
 #include "repl/guest_connection.hpp"
 
 namespace vmplug {

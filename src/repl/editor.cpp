@@ -1,6 +1,6 @@
 #include "repl/editor.hpp"
 
-#include "command/terminal_text.hpp"
+#include "command/text/terminal_text.hpp"
 #include "repl/history_file.hpp"
 #include "repl/history_search.hpp"
 

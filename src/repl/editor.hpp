@@ -1,6 +1,6 @@
 #pragma once
 
-#include "command/candidate.hpp"
+#include "command/complete/candidate.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>

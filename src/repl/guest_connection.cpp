@@ -1,6 +1,6 @@
 #include "repl/guest_connection.hpp"
 
-#include "command/qmp_typing.hpp"
+#include "command/typing/qmp_typing.hpp"
 #include "qmp/message.hpp"
 #include "repl/hmp_help.hpp"
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "command/candidate.hpp"
-#include "command/qmp_schema.hpp"
+#include "command/complete/candidate.hpp"
+#include "command/typing/qmp_schema.hpp"
 
 #include <vmplug/controller.hpp>
 #include <vmplug/monitor.hpp>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "command/candidate.hpp"
+#include "command/complete/candidate.hpp"
 
 #include <string_view>
 #include <vector>

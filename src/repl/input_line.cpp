@@ -1,6 +1,6 @@
 #include "repl/input_line.hpp"
 
-#include "command/verb.hpp"
+#include "command/table/verb.hpp"
 
 #include <algorithm>
 #include <array>

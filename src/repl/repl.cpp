@@ -1,12 +1,14 @@
 #include "repl/repl.hpp"
 
-#include "command/check_values.hpp"
-#include "command/duration.hpp"
-#include "command/json_text.hpp"
-#include "command/qmp_arguments.hpp"
-#include "command/qmp_call.hpp"
-#include "command/qmp_typing.hpp"
-#include "command/terminal_text.hpp"
+#include "command/handle/handlers.hpp"
+#include "command/render/renderers.hpp"
+#include "command/table/check_values.hpp"
+#include "command/text/duration_text.hpp"
+#include "command/text/json_member.hpp"
+#include "command/text/terminal_text.hpp"
+#include "command/typing/qmp_arguments.hpp"
+#include "command/typing/qmp_call.hpp"
+#include "command/typing/qmp_typing.hpp"
 #include "qmp/message.hpp"
 #include "repl/completion_words.hpp"
 #include "repl/editor.hpp"
@@ -193,10 +195,11 @@ awaitable<int> repl::state::run_verb(std::vector<std::string> words) {
     if (call.row->on_interrupt != interruption::ends_at_once)
         co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     undoes = call.row->on_interrupt == interruption::ends_after_undo;
-    const auto result = co_await call.row->run(context, call.values);
+    const auto result = co_await find_handler(*call.row)(context, call.values);
     undoes = false;
     options.end_command();
-    if (!result.streamed) out.show(result.value, call.row->render(result.value, out.style()), 0);
+    if (!result.streamed)
+        out.show(result.value, find_renderer(*call.row)(result.value, out.style()), 0);
     if (!options.json && result.value.contains("error") && !result.value["error"].is_null())
         out.complain(result.value["error"]);
     co_return result.exit_code;

@@ -1,6 +1,8 @@
 #pragma once
 
-#include "command/verb.hpp"
+#include "command/handle/command_context.hpp"
+#include "command/table/verb.hpp"
+#include "command/text/text_style.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 

@@ -1,9 +1,10 @@
 #include "repl/repl_output.hpp"
 
-#include "command/json_colours.hpp"
-#include "command/json_text.hpp"
-#include "command/printable_json.hpp"
-#include "command/terminal_text.hpp"
+#include "command/render/error_text.hpp"
+#include "command/render/json_text.hpp"
+#include "command/text/json_colours.hpp"
+#include "command/text/printable_json.hpp"
+#include "command/text/terminal_text.hpp"
 #include "repl/pager.hpp"
 
 #include <cerrno>

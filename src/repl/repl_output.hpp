@@ -1,6 +1,7 @@
 #pragma once
 
-#include "command/verb.hpp"
+#include "command/handle/command_result.hpp"
+#include "command/text/text_style.hpp"
 #include "repl/editor.hpp"
 #include "repl/transcript.hpp"
 

@@ -1,6 +1,6 @@
 #include "repl/transcript.hpp"
 
-#include "command/printable_json.hpp"
+#include "command/text/printable_json.hpp"
 
 #include <chrono>
 

@@ -1,7 +1,12 @@
 """The layers' arrows: which layer may include what. A new arrow is a decision, made here."""
+import graphlib
 import os
 import re
 import sys
+
+# The rooms of src/command, for those who show what they make.
+COMMAND = {"command/complete", "command/handle", "command/render", "command/table", "command/text",
+           "command/typing"}
 
 # layer: (other layers of ours, outside libraries)
 ARROWS = {
@@ -22,14 +27,22 @@ ARROWS = {
     "src/linux": ({"engine", "guest", "hmp", "host", "journal", "monitor", "port", "qapi", "qmp"},
                   {"boost/asio", "nlohmann"}),
     "src/controller": ({"engine", "host", "journal", "linux"}, {"boost/asio"}),
-    "src/command": ({"controller", "judge", "plan", "qmp"}, {"boost/asio", "nlohmann", "pci/"}),
-    "src/repl": ({"command", "qmp"}, {"boost/asio", "boost/system", "nlohmann"}),
-    "src/cli": ({"command", "repl"}, {"boost/asio", "boost/system", "CLI/", "spdlog/", "nlohmann"}),
+    "src/command/text": (set(), {"nlohmann"}),
+    "src/command/table": (set(), set()),
+    "src/command/typing": ({"command/text", "plan", "qmp"}, {"boost/asio", "nlohmann"}),
+    "src/command/render": ({"command/table", "command/text"}, {"nlohmann", "pci/"}),
+    "src/command/handle": ({"command/render", "command/table", "command/text", "command/typing", "controller",
+                            "judge", "plan", "qmp"}, {"boost/asio", "nlohmann"}),
+    "src/command/complete": ({"command/render", "command/table", "command/text", "controller"},
+                             {"boost/asio"}),
+    "src/repl": ({*COMMAND, "qmp"}, {"boost/asio", "boost/system", "nlohmann"}),
+    "src/cli": ({*COMMAND, "repl"}, {"boost/asio", "boost/system", "CLI/", "spdlog/", "nlohmann"}),
 }
 # Public headers that may show Asio to their reader.
 WITH_ASIO = {"monitor.hpp", "hmp_monitor.hpp", "controller.hpp"}
 OUTSIDE = {"boost/asio", "boost/system", "nlohmann", "netlink", "sqlite3.h", "pci/", "CLI/", "spdlog/"}
-LAYERS = {os.path.basename(layer): layer for layer in ARROWS}
+# As they stand in an #include, a room before the folder that it is in.
+NAMES = sorted((re.sub("^(src|protocol)/", "", layer) for layer in ARROWS), key=len, reverse=True)
 
 
 def includes(path):
@@ -41,10 +54,10 @@ def includes(path):
 
 def wrong(layer, path):
     ours, outside = ARROWS[layer]
-    name = os.path.basename(layer)
+    name = re.sub("^(src|protocol)/", "", layer)
     for quoted, included in includes(path):
-        first = included.split("/")[0]
-        if quoted and first != name and first not in ours:
+        of = next((each for each in NAMES if included.startswith(each + "/")), included)
+        if quoted and of != name and of not in ours:
             yield included
         library = next((each for each in OUTSIDE if included.startswith(each)), None)
         if not quoted and library and not any(included.startswith(each) for each in outside):
@@ -54,8 +67,16 @@ def wrong(layer, path):
             yield included
 
 
+def cycle():
+    try:
+        graphlib.TopologicalSorter({re.sub("^(src|protocol)/", "", layer): ours
+                                    for layer, (ours, _) in ARROWS.items()}).prepare()
+    except graphlib.CycleError as found:
+        yield "a circle of arrows: " + " <- ".join(found.args[1])
+
+
 def main():
-    failures, files = [], 0
+    failures, files = list(cycle()), 0
     known = {os.path.normpath(layer) for layer in ARROWS}
     for top in ("include/vmplug", "protocol", "src"):
         for directory, _, names in os.walk(top):

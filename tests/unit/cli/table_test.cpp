@@ -1,7 +1,9 @@
 #include "cli/command_line.hpp"
-#include "command/completion.hpp"
-#include "command/man_page.hpp"
-#include "command/roff_text.hpp"
+#include "command/complete/completion.hpp"
+#include "command/handle/handlers.hpp"
+#include "command/render/man_page.hpp"
+#include "command/render/renderers.hpp"
+#include "command/text/roff_text.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -68,8 +70,8 @@ TEST_CASE("every verb is described, runs and renders") {
         CHECK(is_sentence(row.description));
         // The prompt is run by the program itself.
         const bool interactive = std::string(row.name) == "repl";
-        CHECK((row.run != nullptr) != interactive);
-        CHECK((row.render != nullptr) != interactive);
+        CHECK((find_handler(row) != nullptr) != interactive);
+        CHECK((find_renderer(row) != nullptr) != interactive);
         for (const auto& option : row.options)
             CHECK(std::string(option.help).size() > 5);
         const auto repeated = std::ranges::find_if(row.arguments, &verb_argument::repeated);
