@@ -1,9 +1,11 @@
 #pragma once
 
+#include "command/table/invocation.hpp"
 #include "command/table/verb.hpp"
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace vmplug {
 
@@ -13,7 +15,7 @@ struct command_line {
     invocation values;
     std::string state_directory;
     bool json = false;
-    int verbose = 0;
+    bool verbose = false;
 
     /// Set instead of `asked` when there is nothing to run: help (exit 0) or a usage error (2).
     struct ending {
@@ -24,6 +26,7 @@ struct command_line {
     std::optional<ending> ended;
 };
 
-command_line parse_command_line(int argc, char** argv);
+/// `words` are those behind the program's name.
+command_line parse_command_line(const std::vector<std::string>& words);
 
 } // namespace vmplug

@@ -28,7 +28,7 @@ controller_options options_for(const completion_point& point) {
     controller_options options;
     if (const char* directory = std::getenv("VMPLUG_STATE_DIR"); directory && *directory)
         options.state_directory = directory;
-    if (point.given.has("--state-dir")) options.state_directory = point.given.value("--state-dir");
+    if (point.given.has("--state-dir")) options.state_directory = point.given.first("--state-dir");
     // A fraction of it is for a monitor that another client holds, where there is a second one.
     options.greeting_deadline = patience;
     return options;

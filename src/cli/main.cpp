@@ -56,7 +56,7 @@ public:
 
     explicit program(command_line parsed, std::string invoked_as)
         : parsed_(std::move(parsed)), log_(spdlog::stderr_logger_st("vmplug")) {
-        log_->set_level(parsed_.verbose > 0 ? spdlog::level::debug : spdlog::level::warn);
+        log_->set_level(parsed_.verbose ? spdlog::level::debug : spdlog::level::warn);
         log_->set_pattern("vmplug: %T.%e %v");
         if (!parsed_.state_directory.empty()) options_.state_directory = parsed_.state_directory;
         options_.invoked_as = std::move(invoked_as);
@@ -140,7 +140,7 @@ private:
 
     void progress(const std::string& text) {
         log_->debug("{}", escape(text));
-        if (parsed_.verbose == 0) progress_.show(text);
+        if (!parsed_.verbose) progress_.show(text);
     }
 
     static std::string escape(const std::string& text) { return escape_for_terminal(text); }
@@ -214,59 +214,21 @@ std::string read_all(std::FILE* file) {
     return text;
 }
 
-/// Exit 2 with one object for programs, or text for people.
-verb_call misuse(const error& wrong, bool json) {
-    const auto answer = misused(wrong);
-    const auto& failure = answer.value["error"];
-    return {nullptr,
-            {},
-            answer.exit_code,
-            json ? json_line(answer.value) : std::string(),
-            render_error(failure)};
-}
-
-verb_call parse_words(std::vector<std::string> words, const std::string& state_directory,
-                      bool json) {
-    const auto name = words.front();
-    for (const auto& each : words)
-        if (each.find('\0') != each.npos)
-            return misuse({error_code::invalid_argument, name, "a word has a NUL in it", {}}, json);
-    words.insert(words.begin(), "vmplug");
-    if (json) words.emplace_back("--json");
-    std::vector<char*> pointers(words.size());
-    std::ranges::transform(words, pointers.begin(), [](auto& each) { return each.data(); });
-    auto parsed = parse_command_line(static_cast<int>(pointers.size()), pointers.data());
-    verb_call call;
-    if (parsed.ended)
-        return {nullptr, {}, parsed.ended->exit_code, parsed.ended->output, parsed.ended->failure};
-    const bool other_journal =
-        !parsed.state_directory.empty() && parsed.state_directory != state_directory;
-    if (!find_handler(*parsed.asked) || other_journal || parsed.values.has("--watch"))
-        return misuse({error_code::invalid_argument, name, "not within the prompt",
-                       "run it in a shell of its own"},
-                      json);
-    call.row = parsed.asked;
-    call.values = std::move(parsed.values);
-    return call;
-}
-
 int program::run_repl() {
     repl_options options;
-    options.guest = parsed_.values.value("VM");
+    options.guest = parsed_.values.text("VM");
     options.json = parsed_.json;
     options.style = output_style();
     options.error_style = error_style();
-    options.transcript_file = parsed_.values.value("--transcript");
+    options.transcript_file = parsed_.values.text("--transcript");
     if (parsed_.values.has("-c"))
-        options.script = parsed_.values.value("-c");
+        options.script = parsed_.values.text("-c");
     else if (::isatty(STDIN_FILENO) != 1)
         options.script = read_all(stdin);
     else
         options.history_file = find_history_file();
     std::setlocale(LC_CTYPE, ""); // what is typed has characters of several bytes
-    options.parse_verb = [this](std::vector<std::string> words) {
-        return parse_words(std::move(words), parsed_.state_directory, parsed_.json);
-    };
+    options.state_directory = options_.state_directory;
     options.begin_command = [this] { stop_ = false; };
     options.before_output = [this] { progress_.hide(); };
     options.end_command = [this] { progress_.end(); };
@@ -327,7 +289,7 @@ int main(int argc, char** argv) {
     bool json = false;
     try {
         if (const auto code = run_hidden_entry(argc, argv)) return *code;
-        auto parsed = parse_command_line(argc, argv);
+        auto parsed = parse_command_line({argv + std::min(argc, 1), argv + argc});
         json = parsed.json;
         if (parsed.ended) return end(*parsed.ended);
         const bool interactive = !find_handler(*parsed.asked);

@@ -1,6 +1,7 @@
 #include "repl/repl.hpp"
 
 #include "command/handle/handlers.hpp"
+#include "command/render/help_text.hpp"
 #include "command/render/renderers.hpp"
 #include "command/table/check_values.hpp"
 #include "command/text/duration_text.hpp"
@@ -87,7 +88,12 @@ struct repl::state : std::enable_shared_from_this<repl::state> {
     awaitable<int> timed(awaitable<int> work);
 
     int no_guest(const std::string& command);
+    int show_help(const std::string& text);
 };
+
+int repl::state::show_help(const std::string& text) {
+    return out.show({{"outcome", "done"}, {"help", text}}, text, 0);
+}
 
 int repl::state::no_guest(const std::string& command) {
     return out.fail({error_code::vm_not_found, command, "no guest is open", "use VM"});
@@ -154,8 +160,8 @@ awaitable<int> repl::state::help(std::vector<std::string> words) {
         std::string text;
         if (open) text = (co_await open->known_schema())->describe(words[1]);
         if (!text.empty()) co_return out.show({{"help", text}}, escape_lines(text), 0);
-        const auto call = options.parse_verb({words[1], "--help"});
-        co_return out.ended(call.exit_code, call.output, call.failure);
+        if (const auto* row = find_verb(words[1])) co_return show_help(help_of(*row));
+        co_return out.misuse(parse_line(read_line(std::span(words).subspan(1))).error());
     }
     std::string text = "use VM         open a guest, and mean it from now on\n"
                        "close          close it\n"
@@ -188,18 +194,24 @@ awaitable<int> repl::state::run_own(std::vector<std::string> words) {
 }
 
 awaitable<int> repl::state::run_verb(std::vector<std::string> words) {
-    words = with_guest(std::move(words), current);
-    const auto call = options.parse_verb(std::move(words));
-    if (!call.row) co_return out.ended(call.exit_code, call.output, call.failure);
+    const auto line = read_with_guest(words, current);
+    const auto& row = *line.row;
+    if (line.asks_help) co_return show_help(help_of(row));
+    const auto asked = parse_line(line);
+    if (asked.has_error()) co_return out.misuse(asked.error());
+    const bool other_journal =
+        asked->has("--state-dir") && asked->text("--state-dir") != options.state_directory;
+    if (!find_handler(row) || other_journal || asked->has("--watch") || line.asks_version)
+        co_return out.misuse({error_code::invalid_argument, row.name, "not within the prompt",
+                              "run it in a shell of its own"});
     // An operation is asked to stop and undoes what it did: it must not be cut off in a step.
-    if (call.row->on_interrupt != interruption::ends_at_once)
+    if (row.on_interrupt != interruption::ends_at_once)
         co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    undoes = call.row->on_interrupt == interruption::ends_after_undo;
-    const auto result = co_await find_handler(*call.row)(context, call.values);
+    undoes = row.on_interrupt == interruption::ends_after_undo;
+    const auto result = co_await find_handler(row)(context, *asked);
     undoes = false;
     options.end_command();
-    if (!result.streamed)
-        out.show(result.value, find_renderer(*call.row)(result.value, out.style()), 0);
+    if (!result.streamed) out.show(result.value, find_renderer(row)(result.value, out.style()), 0);
     if (!options.json && result.value.contains("error") && !result.value["error"].is_null())
         out.complain(result.value["error"]);
     co_return result.exit_code;

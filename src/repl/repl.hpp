@@ -13,16 +13,6 @@
 
 namespace vmplug {
 
-/// A verb of the table as it was written in the REPL; or, without a row, what to say instead (its
-/// help, a usage error).
-struct verb_call {
-    const verb* row = nullptr;
-    invocation values;
-    int exit_code = 0;
-    std::string output;
-    std::string failure;
-};
-
 struct repl_options {
     std::string guest;                 ///< opened at the start; empty: none
     std::optional<std::string> script; ///< run instead of reading a terminal
@@ -30,8 +20,8 @@ struct repl_options {
     std::string transcript_file;
     std::string history_file;
     text_style style;
-    text_style error_style; ///< of stderr
-    std::function<verb_call(std::vector<std::string>)> parse_verb;
+    text_style error_style;              ///< of stderr
+    std::string state_directory;         ///< of the journal that is open
     std::function<void()> begin_command; ///< an earlier Ctrl-C does not concern this one
     std::function<void()> end_command;
     std::function<void()> before_output; ///< what shows progress makes room

@@ -35,15 +35,6 @@ int repl_output::show_json(const json& value, const json& shown) {
     return show(value, paint_json(style_, printable_json(shown, 2) + "\n"), 0);
 }
 
-int repl_output::ended(int code, const std::string& output, const std::string& failure) {
-    if (code == 0) return show({{"outcome", "done"}, {"help", output}}, output, code);
-    // The command line has made an object for programs.
-    if (json_) print(output);
-    if (!json_) complain_text(failure);
-    record_.write("output", {{"outcome", "usage"}, {"text", failure}});
-    return code;
-}
-
 void repl_output::guest_is(const std::string& guest, const std::string& what) {
     const json value{{"guest", guest}, {"monitor", what}};
     print(json_ ? json_line(value) : escape_for_terminal(guest) + ": " + what + "\n");

@@ -42,9 +42,6 @@ public:
     /// An answer that is JSON itself, laid out and in colours.
     int show_json(const nlohmann::json& value, const nlohmann::json& shown);
 
-    /// A line of the table that ran nothing: its help, or a usage error. Returns `code`.
-    int ended(int code, const std::string& output, const std::string& failure);
-
     /// What happened to a guest's monitor.
     void guest_is(const std::string& guest, const std::string& what);
 

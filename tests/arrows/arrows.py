@@ -28,7 +28,7 @@ ARROWS = {
                   {"boost/asio", "nlohmann"}),
     "src/controller": ({"engine", "host", "journal", "linux"}, {"boost/asio"}),
     "src/command/text": (set(), {"nlohmann"}),
-    "src/command/table": (set(), set()),
+    "src/command/table": (set(), {"nlohmann"}),
     "src/command/typing": ({"command/text", "plan", "qmp"}, {"boost/asio", "nlohmann"}),
     "src/command/render": ({"command/table", "command/text"}, {"nlohmann", "pci/"}),
     "src/command/handle": ({"command/render", "command/table", "command/text", "command/typing", "controller",
@@ -36,11 +36,11 @@ ARROWS = {
     "src/command/complete": ({"command/render", "command/table", "command/text", "controller"},
                              {"boost/asio"}),
     "src/repl": ({*COMMAND, "qmp"}, {"boost/asio", "boost/system", "nlohmann"}),
-    "src/cli": ({*COMMAND, "repl"}, {"boost/asio", "boost/system", "CLI/", "spdlog/", "nlohmann"}),
+    "src/cli": ({*COMMAND, "repl"}, {"boost/asio", "boost/system", "spdlog/", "nlohmann"}),
 }
 # Public headers that may show Asio to their reader.
 WITH_ASIO = {"monitor.hpp", "hmp_monitor.hpp", "controller.hpp"}
-OUTSIDE = {"boost/asio", "boost/system", "nlohmann", "netlink", "sqlite3.h", "pci/", "CLI/", "spdlog/"}
+OUTSIDE = {"boost/asio", "boost/system", "nlohmann", "netlink", "sqlite3.h", "pci/", "spdlog/"}
 # As they stand in an #include, a room before the folder that it is in.
 NAMES = sorted((re.sub("^(src|protocol)/", "", layer) for layer in ARROWS), key=len, reverse=True)
 

@@ -128,9 +128,9 @@ boost::asio::awaitable<candidates> values(const controller& control,
     case value_kind::device:
         co_return devices(control, point.word);
     case value_kind::port:
-        co_return co_await free_ports(control, point.given.value("VM"));
+        co_return co_await free_ports(control, point.given.first("VM"));
     case value_kind::assigned_id:
-        co_return assigned_ids(control, point.given.value("VM"));
+        co_return assigned_ids(control, point.given.first("VM"));
     case value_kind::duration:
         co_return durations(point.word);
     case value_kind::choice:
@@ -139,6 +139,8 @@ boost::asio::awaitable<candidates> values(const controller& control,
         co_return error_codes();
     case value_kind::none:
     case value_kind::text:
+    case value_kind::number:
+    case value_kind::property:
     case value_kind::words:
     case value_kind::anything:
         break;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "command/table/verb.hpp"
+#include "command/table/line_reader.hpp"
 
 namespace vmplug {
 
@@ -12,9 +12,9 @@ struct completion_point {
     const verb* row = nullptr; ///< nullptr: no verb yet
     value_kind kind = value_kind::none;
     const char* choices = "";
-    std::string before; ///< "--driver=" where option and value are one word
-    std::string word;   ///< what is written of it so far, without `before`
-    invocation given;   ///< what stands before it
+    std::string before;   ///< "--driver=" where option and value are one word
+    std::string word;     ///< what is written of it so far, without `before`
+    written_values given; ///< what stands before it
 
     /// The option can still be given.
     bool takes(const verb_option& option) const;

@@ -152,7 +152,7 @@ command_task run_check(command_context& context, const invocation& asked) {
     check_kernel(seen.host, rows);
     check_modules(seen.host, rows);
     result<guest_view> view = guest_view();
-    if (asked.has("--vm")) view = co_await context.control.query_guest(asked.value("--vm"));
+    if (asked.has("--vm")) view = co_await context.control.query_guest(asked.text("--vm"));
     if (view.has_value()) {
         seen.guest = view->facts;
         seen.qemu = view->process;
@@ -160,7 +160,7 @@ command_task run_check(command_context& context, const invocation& asked) {
     }
     std::optional<host_address> device;
     if (asked.has("DEVICE")) {
-        const auto address = find_device(seen.host, asked.value("DEVICE"));
+        const auto address = find_device(seen.host, asked.text("DEVICE"));
         if (address.has_value()) {
             device = *address;
             seen.host.abilities[*address] = context.control.read_abilities(seen.host, *address);

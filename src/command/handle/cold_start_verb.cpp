@@ -5,25 +5,11 @@
 #include "plan/plan_attach.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 namespace vmplug {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::size_t free_ports_max = 32;
-
-result<std::size_t> read_port_count(const invocation& asked) {
-    const auto text = asked.value("--ports");
-    std::size_t count = cold_start().free_ports;
-    const auto end = text.data() + text.size();
-    const auto [stop, failure] = std::from_chars(text.data(), end, count);
-    if (text.empty() || (failure == std::errc() && stop == end && count <= free_ports_max))
-        return count;
-    return error{error_code::invalid_argument, "--ports " + text.substr(0, 100),
-                 "this is no number of ports", "write 0 to 32"};
-}
 
 /// What the guest has assigned now, on the buses that it has.
 void take_assigned(const guest_view& view, cold_start& wanted) {
@@ -51,20 +37,19 @@ result<void> add_devices(const host_facts& host, std::span<const std::string> na
 } // namespace
 
 command_task run_cmdline(command_context& context, const invocation& asked) {
-    const auto names = asked.all("NAME");
+    const auto names = asked.texts("NAME");
     const bool is_new = asked.has("--new");
-    const auto ports = read_port_count(asked);
-    if (ports.has_error()) co_return misused(ports.error());
     cold_start wanted;
-    wanted.free_ports = *ports;
+    if (const auto ports = asked.number("--ports"))
+        wanted.free_ports = static_cast<std::size_t>(*ports);
     if (is_new) {
-        wanted.express = asked.value("--machine") != "pc";
+        wanted.express = asked.text("--machine") != "pc";
     } else {
         const auto view = co_await context.control.query_guest(names.front());
         if (view.has_error()) co_return failed(view.error());
         take_assigned(*view, wanted);
     }
-    if (asked.has("--driver")) wanted.model = asked.value("--driver");
+    if (asked.has("--driver")) wanted.model = asked.text("--driver");
     const auto devices = std::span(names).subspan(is_new ? 0 : 1);
     const auto added = add_devices(context.control.read_host(false, false), devices, wanted);
     if (added.has_error()) co_return failed(added.error());

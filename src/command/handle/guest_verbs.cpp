@@ -80,7 +80,7 @@ command_task run_vms(command_context& context, const invocation&) {
 }
 
 command_task run_ports(command_context& context, const invocation& asked) {
-    const auto view = co_await context.control.query_guest(asked.value("VM"));
+    const auto view = co_await context.control.query_guest(asked.text("VM"));
     if (view.has_error()) co_return failed(view.error());
     auto result = succeeded({{"guest", view->facts.name},
                              {"ports", json::array()},
@@ -98,7 +98,7 @@ command_task run_list(command_context& context, const invocation& asked) {
     if (records.has_error()) co_return failed(records.error());
     const auto open = context.control.open_operations();
     if (open.has_error()) co_return failed(open.error());
-    const auto wanted = asked.value("VM");
+    const auto wanted = asked.text("VM");
     auto result = succeeded({{"assignments", json::array()}});
     auto& list = result.value["assignments"];
     const auto add = [&](const operation_record& record, std::string state) {

@@ -2,6 +2,7 @@
 
 #include "command/handle/command_context.hpp"
 #include "command/handle/command_result.hpp"
+#include "command/table/invocation.hpp"
 #include "command/table/verb.hpp"
 
 #include <boost/asio/awaitable.hpp>

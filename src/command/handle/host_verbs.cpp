@@ -92,7 +92,7 @@ command_task run_devices(command_context& context, const invocation& asked) {
                              {"detail", asked.has("DEVICE")},
                              {"tree", asked.has("--tree")}});
     if (asked.has("DEVICE")) {
-        const auto address = find_device(seen.host, asked.value("DEVICE"));
+        const auto address = find_device(seen.host, asked.text("DEVICE"));
         if (address.has_error()) co_return failed(address.error());
         seen.host.abilities[*address] = context.control.read_abilities(seen.host, *address);
         const auto* function = seen.host.find(*address);
@@ -116,7 +116,7 @@ command_task run_explain(command_context&, const invocation& asked) {
         std::ranges::for_each(error_catalogue(), add);
         co_return result;
     }
-    const auto code = asked.value("CODE");
+    const auto code = asked.text("CODE");
     const auto* entry = find_error(code);
     if (!entry) {
         std::vector<std::string> names;

@@ -1,6 +1,5 @@
 #include "command/handle/handlers.hpp"
 #include "command/render/json_text.hpp"
-#include "command/table/duration.hpp"
 #include "command/typing/qmp_arguments.hpp"
 #include "command/typing/qmp_call.hpp"
 #include "command/typing/qmp_typing.hpp"
@@ -58,7 +57,7 @@ boost::asio::awaitable<std::unique_ptr<monitor>> await_monitor(command_context& 
 } // namespace
 
 command_task run_events(command_context& context, const invocation& asked) {
-    auto first = co_await context.control.connect(asked.value("VM"));
+    auto first = co_await context.control.connect(asked.text("VM"));
     if (first.has_error()) co_return failed(first.error());
     auto connection = std::move(*first);
     while (connection) {
@@ -67,7 +66,7 @@ command_task run_events(command_context& context, const invocation& asked) {
         if (over.has_value()) break;
         context.emit({{"monitor", "gone"}});
         connection.reset();
-        connection = co_await await_monitor(context, asked.value("VM"));
+        connection = co_await await_monitor(context, asked.text("VM"));
         if (connection) context.emit({{"monitor", "connected"}});
     }
     command_result result;
@@ -76,21 +75,19 @@ command_task run_events(command_context& context, const invocation& asked) {
 }
 
 command_task run_qmp(command_context& context, const invocation& asked) {
-    auto words = asked.all("KEY=VALUE");
+    auto words = asked.texts("KEY=VALUE");
     const auto form = read_qmp_arguments(words, type_as_json);
-    auto deadline = result<milliseconds>(call_deadline);
-    if (asked.has("--timeout")) deadline = parse_duration(asked.value("--timeout"));
     if (form.has_error()) co_return misused(form.error());
-    if (deadline.has_error()) co_return misused(deadline.error());
-    auto connected = co_await context.control.connect(asked.value("VM"));
+    const auto deadline = asked.duration("--timeout").value_or(call_deadline);
+    auto connected = co_await context.control.connect(asked.text("VM"));
     if (connected.has_error()) co_return failed(connected.error());
-    auto types = ask_types(**connected, *deadline);
+    auto types = ask_types(**connected, deadline);
     const auto arguments =
-        co_await type_arguments(std::move(types), asked.value("COMMAND"), std::move(words));
+        co_await type_arguments(std::move(types), asked.text("COMMAND"), std::move(words));
     if (arguments.has_error()) co_return failed(arguments.error());
     auto text = arguments->empty() ? std::string() : qmp::format_json(*arguments);
     auto reply =
-        co_await call_written(**connected, asked.value("COMMAND"), std::move(text), *deadline);
+        co_await call_written(**connected, asked.text("COMMAND"), std::move(text), deadline);
     if (reply.has_error()) co_return failed(reply.error());
     json value = json::object();
     value["return"] = std::move(*reply);
@@ -98,13 +95,11 @@ command_task run_qmp(command_context& context, const invocation& asked) {
 }
 
 command_task run_hmp(command_context& context, const invocation& asked) {
-    auto deadline = result<milliseconds>(call_deadline);
-    if (asked.has("--timeout")) deadline = parse_duration(asked.value("--timeout"));
-    if (deadline.has_error()) co_return misused(deadline.error());
+    const auto deadline = asked.duration("--timeout").value_or(call_deadline);
     std::string line;
-    for (const auto& word : asked.all("LINE"))
+    for (const auto& word : asked.texts("LINE"))
         line += (line.empty() ? "" : " ") + word;
-    auto output = co_await context.control.run_hmp(asked.value("VM"), std::move(line), *deadline);
+    auto output = co_await context.control.run_hmp(asked.text("VM"), std::move(line), deadline);
     if (output.has_error()) co_return failed(output.error());
     co_return succeeded({{"output", *output}});
 }

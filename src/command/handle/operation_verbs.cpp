@@ -1,6 +1,5 @@
 #include "command/handle/handlers.hpp"
 #include "command/render/json_text.hpp"
-#include "command/table/duration.hpp"
 
 #include <charconv>
 
@@ -11,46 +10,20 @@ namespace {
 
 using nlohmann::json;
 using std::chrono::microseconds;
-using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-/// Reads a duration option; keeps `fallback` when it is not given.
-result<milliseconds> read_duration(const invocation& asked, const char* name,
-                                   milliseconds fallback) {
-    if (!asked.has(name)) return fallback;
-    return parse_duration(asked.value(name));
+constexpr std::int64_t latest_count = 20;
+
+binding_way binding_of(const invocation& asked) {
+    const auto way = asked.text("--binding");
+    if (way == "override") return binding_way::driver_override;
+    return way == "new_id" ? binding_way::new_id : binding_way::automatic;
 }
 
-result<binding_way> read_binding(const invocation& asked) {
-    const auto text = asked.value("--binding");
-    if (text.empty()) return binding_way::automatic;
-    if (text == "override") return binding_way::driver_override;
-    if (text == "new_id") return binding_way::new_id;
-    return error{error_code::invalid_argument, "--binding " + text.substr(0, 100),
-                 "there is no such way", "write override or new_id"};
-}
-
-result<assignment_driver> read_driver(const invocation& asked) {
-    const auto text = asked.value("--driver");
-    if (text.empty() || text == "auto") return assignment_driver::automatic;
-    if (text == "vfio-pci") return assignment_driver::vfio_pci;
-    if (text == "pci-assign" || text == "kvm-pci-assign") return assignment_driver::pci_assign;
-    return error{error_code::invalid_argument, "--driver " + text.substr(0, 100),
-                 "there is no such driver", "write auto, vfio-pci or pci-assign"};
-}
-
-result<fields> read_properties(const invocation& asked) {
-    fields properties;
-    for (const auto& text : asked.all("--set")) {
-        const auto equals = text.find('=');
-        if (equals == 0 || equals == text.npos)
-            return error{error_code::invalid_argument,
-                         "--set " + text.substr(0, 100),
-                         "this is not PROP=VALUE",
-                         {}};
-        properties[text.substr(0, equals)] = text.substr(equals + 1);
-    }
-    return properties;
+assignment_driver driver_of(const invocation& asked) {
+    const auto driver = asked.text("--driver");
+    if (driver == "vfio-pci") return assignment_driver::vfio_pci;
+    return driver == "pci-assign" ? assignment_driver::pci_assign : assignment_driver::automatic;
 }
 
 /// A user's name or number.
@@ -65,30 +38,19 @@ result<std::uint32_t> read_user(const std::string& text) {
 
 result<attach_request> read_attach(const invocation& asked) {
     attach_request request;
-    request.id = asked.value("--id");
-    request.port = asked.value("--port");
+    request.id = asked.text("--id");
+    request.port = asked.text("--port");
+    request.driver = driver_of(asked);
+    request.binding = binding_of(asked);
     request.with_group = asked.has("--with-group");
     request.force = asked.has("--force");
-    const auto driver = read_driver(asked);
-    if (driver.has_error()) return driver.error();
-    request.driver = *driver;
-    if (asked.has("--uid")) {
-        const auto uid = read_user(asked.value("--uid"));
-        if (uid.has_error()) return uid.error();
-        request.uid = *uid;
-    }
-    const auto binding = read_binding(asked);
-    if (binding.has_error()) return binding.error();
-    request.binding = *binding;
-    auto properties = read_properties(asked);
-    if (properties.has_error()) return properties.error();
-    request.properties = std::move(*properties);
-    const auto wait = read_duration(asked, "--wait-guest", request.wait_guest);
-    if (wait.has_error()) return wait.error();
-    request.wait_guest = *wait;
-    const auto deadline = read_duration(asked, "--timeout", request.add_deadline);
-    if (deadline.has_error()) return deadline.error();
-    request.add_deadline = *deadline;
+    request.properties = asked.properties("--set");
+    request.wait_guest = asked.duration("--wait-guest").value_or(request.wait_guest);
+    request.add_deadline = asked.duration("--timeout").value_or(request.add_deadline);
+    if (!asked.has("--uid")) return request;
+    const auto uid = read_user(asked.text("--uid"));
+    if (uid.has_error()) return uid.error();
+    request.uid = *uid;
     return request;
 }
 
@@ -139,46 +101,38 @@ command_task run_attach(command_context& context, const invocation& asked) {
     const auto begin = steady_clock::now();
     auto request = read_attach(asked);
     if (request.has_error()) co_return misused(request.error());
-    auto report = co_await context.control.attach(asked.value("VM"), asked.value("DEVICE"),
-                                                  std::move(*request), asked.value("--request-id"),
-                                                  asked.has("--dry-run"));
+    auto report =
+        co_await context.control.attach(asked.text("VM"), asked.text("DEVICE"), std::move(*request),
+                                        asked.text("--request-id"), asked.has("--dry-run"));
     co_return to_result(report, begin);
 }
 
 command_task run_detach(command_context& context, const invocation& asked) {
     const auto begin = steady_clock::now();
     detach_request request;
-    request.id = asked.value("ID");
+    request.id = asked.text("ID");
     request.keep_bound = asked.has("--keep-bound");
-    const auto wait = read_duration(asked, "--timeout", request.wait_guest);
-    if (wait.has_error()) co_return misused(wait.error());
-    request.wait_guest = *wait;
+    request.wait_guest = asked.duration("--timeout").value_or(request.wait_guest);
     auto report = co_await context.control.detach(
-        asked.value("VM"), std::move(request), asked.value("--request-id"), asked.has("--dry-run"));
+        asked.text("VM"), std::move(request), asked.text("--request-id"), asked.has("--dry-run"));
     co_return to_result(report, begin);
 }
 
 command_task run_bind(command_context& context, const invocation& asked) {
     const auto begin = steady_clock::now();
     bind_request request;
-    const auto name = asked.value("--driver");
-    if (!name.empty() && name != "vfio-pci" && name != "pci-stub")
-        co_return misused({error_code::invalid_argument, "--driver " + name.substr(0, 100),
-                           "there is no such driver", "write vfio-pci or pci-stub"});
-    if (name == "pci-stub") request.driver = assignment_driver::pci_assign;
-    const auto binding = read_binding(asked);
-    if (binding.has_error()) co_return misused(binding.error());
-    request.binding = *binding;
+    if (asked.text("--driver") == "pci-stub") request.driver = assignment_driver::pci_assign;
+    request.binding = binding_of(asked);
     request.with_group = asked.has("--with-group");
     request.force = asked.has("--force");
     auto report =
-        co_await context.control.bind(asked.value("DEVICE"), request, asked.has("--dry-run"));
+        co_await context.control.bind(asked.text("DEVICE"), request, asked.has("--dry-run"));
     co_return to_result(report, begin);
 }
 
 command_task run_release(command_context& context, const invocation& asked) {
     const auto begin = steady_clock::now();
-    auto report = co_await context.control.release(asked.value("DEVICE"), asked.has("--dry-run"));
+    auto report = co_await context.control.release(asked.text("DEVICE"), asked.has("--dry-run"));
     co_return to_result(report, begin);
 }
 
@@ -208,25 +162,18 @@ command_task run_recover(command_context& context, const invocation& asked) {
 }
 
 command_task run_operations(command_context& context, const invocation& asked) {
-    std::int64_t number = 20;
-    const bool one = asked.has("OP");
-    const auto text = one ? asked.value("OP") : asked.value("--limit");
-    const auto [end, bad] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (!text.empty() && (bad != std::errc() || end != text.data() + text.size() || number < 1))
-        co_return misused({error_code::invalid_argument,
-                           text.substr(0, 100),
-                           "this is no number of an operation",
-                           {}});
+    const auto one = asked.number("OP");
     result<std::vector<operation_record>> records = std::vector<operation_record>();
     if (one) {
-        auto record = context.control.load_operation(number);
+        auto record = context.control.load_operation(*one);
         if (record.has_error()) co_return failed(record.error());
         records->push_back(std::move(*record));
     } else {
-        records = context.control.latest_operations(static_cast<std::size_t>(number));
+        const auto limit = asked.number("--limit").value_or(latest_count);
+        records = context.control.latest_operations(static_cast<std::size_t>(limit));
     }
     if (records.has_error()) co_return failed(records.error());
-    auto result = succeeded({{"operations", json::array()}, {"detail", one}});
+    auto result = succeeded({{"operations", json::array()}, {"detail", one.has_value()}});
     for (const auto& record : *records) {
         auto each = to_json(record);
         each["running"] = context.control.is_running(record);

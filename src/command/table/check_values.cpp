@@ -22,6 +22,7 @@ bool is_blank(const std::string& text) {
 const char* fault_of_name(const std::string& value) {
     if (value.empty()) return "it is empty";
     if (is_blank(value)) return "it is blank";
+    if (value.find('\0') != value.npos) return "it has a NUL in it";
     if (std::ranges::any_of(value, is_control)) return "it has a control character in it";
     return nullptr;
 }
@@ -51,15 +52,6 @@ std::optional<error> find_fault(const std::string& name, value_kind kind,
     return error{error_code::invalid_argument, name, why,
                  "give it a value, or leave it out where it may be; an unset variable of a script "
                  "becomes an empty one"};
-}
-
-std::optional<error> find_fault(const verb& row, const invocation& given) {
-    for (const auto& each : row.arguments)
-        if (auto fault = find_fault(each.name, each.kind, given.all(each.name))) return fault;
-    for (const auto& each : row.options)
-        if (auto fault = find_fault(long_name(each), each.kind, given.all(long_name(each))))
-            return fault;
-    return std::nullopt;
 }
 
 } // namespace vmplug

@@ -17,8 +17,4 @@ namespace vmplug {
 std::optional<error> find_fault(const std::string& name, value_kind kind,
                                 std::span<const std::string> values);
 
-/// The first fault among all values that a verb was given. Whoever has an `invocation` from outside
-/// asks here before the verb runs.
-std::optional<error> find_fault(const verb& row, const invocation& given);
-
 } // namespace vmplug

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <map>
+#include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -8,27 +9,37 @@
 
 namespace vmplug {
 
-/// What a value names: for completion, and for what it cannot be (`find_fault`). All but the last
-/// two name something, so that they are never empty, blank or of several lines.
+/// What a value is: for completion, and for how it is read (`parse_values`). All but the last two
+/// name something, so that they are never empty, blank or of several lines.
 enum class value_kind {
     none, ///< a flag has no value
-    text, ///< a name or a number that only its verb understands
+    text, ///< a name that only its verb understands
     vm,
     device,
     port,
     assigned_id,
     duration,
+    number,
     choice,
+    property, ///< NAME=VALUE
     error_code,
     words,    ///< together one line for another program
     anything, ///< also nothing
+};
+
+/// What a value_kind::number may be.
+struct number_range {
+    std::int64_t least = 0;
+    std::int64_t most = std::numeric_limits<std::int64_t>::max();
 };
 
 struct verb_argument {
     const char* name; ///< as help shows it, e.g. "VM"
     value_kind kind = value_kind::text;
     bool required = true;
-    bool repeated = false; ///< the last one may be: the rest of the line
+    bool repeated = false;       ///< the last one may be: the rest of the line
+    number_range range = {};     ///< of value_kind::number
+    const char* field = nullptr; ///< in JSON, where it is not the name in small letters
 };
 
 struct verb_option {
@@ -38,15 +49,7 @@ struct verb_option {
     value_kind kind = value_kind::none;
     bool repeated = false;
     const char* choices = ""; ///< of value_kind::choice, separated by '|'
-};
-
-/// What a person asked for: values by argument or option name.
-struct invocation {
-    std::map<std::string, std::vector<std::string>> values;
-
-    bool has(const std::string& name) const { return values.contains(name); }
-    std::string value(const std::string& name) const;
-    std::vector<std::string> all(const std::string& name) const;
+    number_range range = {};  ///< of value_kind::number
 };
 
 /// What Ctrl-C does to a running verb.
@@ -78,5 +81,9 @@ std::span<const verb_option> common_options();
 std::string long_name(const verb_option& option);
 
 const verb* find_verb(std::string_view name);
+
+/// An option of a verb, or of all (`row` may be nullptr), by "--id" or "-v"; nullptr when there is
+/// none.
+const verb_option* find_option(const verb* row, std::string_view name);
 
 } // namespace vmplug

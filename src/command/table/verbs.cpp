@@ -61,7 +61,7 @@ const std::vector<verb>& table() {
            "auto|vfio-pci|pci-assign"},
           binding,
           {"--with-group", nullptr, "take the neighbours in the IOMMU group from the host too"},
-          {"--set", "PROP=VALUE", "a further property of the device", value_kind::text, true},
+          {"--set", "PROP=VALUE", "a further property of the device", value_kind::property, true},
           timeout,
           {"--wait-guest", "DURATION", "how long to look for the guest's own view (0s: not)",
            value_kind::duration},
@@ -127,8 +127,14 @@ const std::vector<verb>& table() {
         {"operations",
          "the journal: what was done, step by step",
          "Without a number the latest operations; with one its steps, with durations and errors.",
-         {{"OP", value_kind::text, false}},
-         {{"--limit", "N", "how many of the latest (default 20)", value_kind::text}},
+         {{"OP", value_kind::number, false, false, {1}}},
+         {{"--limit",
+           "N",
+           "how many of the latest (default 20)",
+           value_kind::number,
+           false,
+           "",
+           {1}}},
          "vmplug operations"},
         {"events",
          "a guest's events as they come",
@@ -141,7 +147,9 @@ const std::vector<verb>& table() {
          "send one QMP command",
          "VALUE is JSON where it reads as JSON (7, true, [1], \"x\"), else a string. A dot in KEY "
          "makes a nested object.",
-         {vm, {"COMMAND", value_kind::text}, {"KEY=VALUE", value_kind::anything, false, true}},
+         {vm,
+          {"COMMAND", value_kind::text},
+          {"KEY=VALUE", value_kind::anything, false, true, {}, "arguments"}},
          {timeout},
          "vmplug qmp web query-status"},
         {"hmp",
@@ -161,7 +169,13 @@ const std::vector<verb>& table() {
            "q35|pc"},
           {"--driver", "DRIVER", "vfio-pci (default) or pci-assign", value_kind::choice, false,
            "vfio-pci|pci-assign"},
-          {"--ports", "N", "free ports for later hot-adds (default 2)", value_kind::text}},
+          {"--ports",
+           "N",
+           "free ports for later hot-adds (default 2)",
+           value_kind::number,
+           false,
+           "",
+           {0, 32}}},
          "vmplug cmdline --new 01:00.0"},
         {"repl",
          "a prompt: several guests, every verb, any QMP command, events as they come",
@@ -213,14 +227,22 @@ const verb* find_verb(std::string_view name) {
     return found == table().end() ? nullptr : &*found;
 }
 
-std::string invocation::value(const std::string& name) const {
-    const auto found = values.find(name);
-    return found == values.end() || found->second.empty() ? std::string() : found->second.front();
+namespace {
+
+const verb_option* find_in(std::span<const verb_option> rows, std::string_view name) {
+    const auto named = [&](const verb_option& row) {
+        const std::string_view all = row.name;
+        return long_name(row) == name || all.substr(0, all.find(',')) == name;
+    };
+    const auto found = std::ranges::find_if(rows, named);
+    return found == rows.end() ? nullptr : &*found;
 }
 
-std::vector<std::string> invocation::all(const std::string& name) const {
-    const auto found = values.find(name);
-    return found == values.end() ? std::vector<std::string>() : found->second;
+} // namespace
+
+const verb_option* find_option(const verb* row, std::string_view name) {
+    const auto* own = row ? find_in(row->options, name) : nullptr;
+    return own ? own : find_in(common_options(), name);
 }
 
 } // namespace vmplug

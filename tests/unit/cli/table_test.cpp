@@ -20,11 +20,9 @@ using namespace vmplug;
 
 namespace {
 
-command_line parse(std::vector<std::string> words) {
-    std::vector<char*> arguments;
-    for (auto& word : words)
-        arguments.push_back(word.data());
-    return parse_command_line(static_cast<int>(arguments.size()), arguments.data());
+/// `words` begin with the program's name.
+command_line parse(const std::vector<std::string>& words) {
+    return parse_command_line({words.begin() + 1, words.end()});
 }
 
 command_line parse(const std::string& line) {
@@ -32,7 +30,7 @@ command_line parse(const std::string& line) {
     std::istringstream stream(line);
     for (std::string word; stream >> word;)
         words.push_back(word);
-    return parse(std::move(words));
+    return parse(words);
 }
 
 std::vector<std::string> offered(std::vector<std::string> words) {
@@ -161,11 +159,19 @@ namespace {
 
 using words = std::vector<std::string>;
 
+/// A value that has the form of its kind.
+std::string right_value(value_kind kind, const std::string& choices) {
+    if (kind == value_kind::duration) return "5s";
+    if (kind == value_kind::number) return "7";
+    if (kind == value_kind::choice) return choices.substr(0, choices.find('|'));
+    return "b-\u00e4=2";
+}
+
 /// A command line with all of the verb's arguments, one of them or one option being `value`.
 words line_with(const verb& row, const std::string& name, const std::string& value) {
     words line{"vmplug", row.name, "--json"};
     for (const auto& argument : row.arguments)
-        line.push_back(argument.name == name ? value : "a=1");
+        line.push_back(argument.name == name ? value : right_value(argument.kind, {}));
     if (name.starts_with("-")) line.insert(line.end(), {name, value});
     return line;
 }
@@ -186,15 +192,21 @@ bool names_nothing_else(value_kind kind) {
     return kind != value_kind::none && kind != value_kind::anything;
 }
 
-/// The names of what a verb and everybody takes, with their kinds.
-std::vector<std::pair<std::string, value_kind>> values_of(const verb& row) {
-    std::vector<std::pair<std::string, value_kind>> all;
+struct value_of_verb {
+    std::string name;
+    value_kind kind;
+    std::string choices = {};
+};
+
+/// What a verb and everybody takes.
+std::vector<value_of_verb> values_of(const verb& row) {
+    std::vector<value_of_verb> all;
     for (const auto& argument : row.arguments)
-        all.emplace_back(argument.name, argument.kind);
+        all.push_back({argument.name, argument.kind});
     for (const auto& option : row.options)
-        all.emplace_back(long_name(option), option.kind);
+        all.push_back({long_name(option), option.kind, option.choices});
     for (const auto& option : common_options())
-        all.emplace_back(long_name(option), option.kind);
+        all.push_back({long_name(option), option.kind});
     return all;
 }
 
@@ -202,13 +214,13 @@ std::vector<std::pair<std::string, value_kind>> values_of(const verb& row) {
 
 TEST_CASE("what names something cannot be empty, blank or of several lines, in no verb") {
     for (const auto& row : verbs())
-        for (const auto& [name, kind] : values_of(row)) {
+        for (const auto& [name, kind, choices] : values_of(row)) {
             if (!names_nothing_else(kind)) continue;
             for (const std::string wrong : {"", " ", "\t \n", "a\nb", "a\rb"})
                 expect_misuse(line_with(row, name, wrong), name);
             if (kind != value_kind::words) expect_misuse(line_with(row, name, "a\x1b[2J"), name);
             if (!name.starts_with("--")) continue;
-            // Not the word behind it, which CLI11 would take.
+            // Not the word behind it.
             auto line = line_with(row, {}, {});
             line.insert(line.begin() + 2, name + "=");
             expect_misuse(line, name);
@@ -218,16 +230,16 @@ TEST_CASE("what names something cannot be empty, blank or of several lines, in n
 TEST_CASE("what may be empty is a decision") {
     std::set<std::string> may_be;
     for (const auto& row : verbs())
-        for (const auto& [name, kind] : values_of(row))
+        for (const auto& [name, kind, choices] : values_of(row))
             if (kind == value_kind::anything) may_be.insert(row.name + (" " + name));
     CHECK(may_be == std::set<std::string>{"qmp KEY=VALUE", "repl -c"});
 }
 
 TEST_CASE("a value that is right is let through") {
     for (const auto& row : verbs())
-        for (const auto& [name, kind] : values_of(row)) {
+        for (const auto& [name, kind, choices] : values_of(row)) {
             if (kind == value_kind::none) continue;
-            const auto line = line_with(row, name, "b-\u00e4=2");
+            const auto line = line_with(row, name, right_value(kind, choices));
             CAPTURE(line);
             CHECK_FALSE(parse(line).ended);
         }

@@ -35,7 +35,7 @@ TEST_CASE("arguments come in the order of the table, options in between") {
 
 TEST_CASE("an option's value, behind it or in one word with it") {
     CHECK(at({"attach", "web", "--port", ""}).kind == value_kind::port);
-    CHECK(at({"attach", "web", "--port", ""}).given.value("VM") == "web");
+    CHECK(at({"attach", "web", "--port", ""}).given.first("VM") == "web");
     const auto joined = at({"attach", "--port=rp"});
     CHECK(joined.kind == value_kind::port);
     CHECK(joined.before == "--port=");
@@ -43,7 +43,7 @@ TEST_CASE("an option's value, behind it or in one word with it") {
     CHECK(at({"attach", "--driver", "v"}).choices == std::string("auto|vfio-pci|pci-assign"));
     CHECK(at({"attach", "--force=x"}).expects == target::nothing);
     CHECK(at({"attach", "--nothing=x"}).expects == target::nothing);
-    CHECK(at({"list", "--state-dir", "/x", ""}).given.value("--state-dir") == "/x");
+    CHECK(at({"list", "--state-dir", "/x", ""}).given.first("--state-dir") == "/x");
 }
 
 TEST_CASE("an option is offered once, unless it may be repeated") {
