@@ -35,7 +35,9 @@ std::string printable(std::string text) {
 void print_error(const vmplug::error& failure) {
     std::cerr << "attach_and_list: " << vmplug::code_name(failure.code) << ": "
               << printable(failure.where) << ": " << printable(failure.text) << "\n  "
-              << printable(vmplug::remedy_of(failure)) << "\n";
+              << printable(failure.remedy.empty() ? std::string(vmplug::explain(failure.code).cause)
+                                                  : failure.remedy)
+              << "\n";
 }
 
 void print_devices(const vmplug::host_facts& host) {

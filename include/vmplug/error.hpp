@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vmplug/advice.hpp>
+
 #include <boost/system/result.hpp>
 
 #include <span>
@@ -10,7 +12,7 @@
 namespace vmplug {
 
 /// What went wrong, as a number that scripts may branch on. A code once published keeps its
-/// meaning. `code_name` gives its text form; `explain` gives cause and remedy.
+/// meaning. `code_name` gives its text form; `explain` gives its cause.
 enum class error_code {
     // what the caller asked for
     invalid_argument,
@@ -73,15 +75,18 @@ enum class error_code {
 
 /// An expected failure.
 ///
-/// Shape: `where` is a sysfs path, a socket's path, or a QMP command followed by a qdev_id;
-/// `text` is one sentence and carries QEMU's class and desc verbatim where QEMU refused;
-/// `remedy` is what the reader can do, empty when there is nothing to add to the catalogue's.
-/// All three may hold bytes from outside: escape them before they reach a terminal.
+/// Shape: `where` is a sysfs path, a socket's path, a QMP command followed by a qdev_id, or what
+/// was asked for in the field that `about` names; `text` is one sentence and carries QEMU's class
+/// and desc verbatim where QEMU refused; `remedy` is what the reader can do outside of vmplug,
+/// `advised` what vmplug can do. Without both it is what helps against the code in general. All
+/// three may hold bytes from outside: escape them before they reach a terminal.
 struct error {
     error_code code = error_code::internal;
     std::string where;
     std::string text;
     std::string remedy;
+    advice advised = advice::none;
+    request_field about = request_field::none;
 };
 
 template <class T>
@@ -91,12 +96,11 @@ using result = boost::system::result<T, error>;
 /// first has a bug: this throws std::logic_error.
 [[noreturn]] void throw_exception_from_error(const error& failure, const boost::source_location&);
 
-/// One row of the catalogue that `vmplug explain` prints.
+/// One row of the catalogue.
 struct error_entry {
     error_code code;
-    std::string_view name;   ///< text form, e.g. "no_free_port"
-    std::string_view cause;  ///< why this happens, in one or two sentences
-    std::string_view remedy; ///< what to do about it
+    std::string_view name;  ///< text form, e.g. "no_free_port"
+    std::string_view cause; ///< why this happens, in one or two sentences
 };
 
 /// The whole catalogue, in the order of `error_code`.
@@ -104,9 +108,6 @@ std::span<const error_entry> error_catalogue();
 
 const error_entry& explain(error_code code);
 std::string_view code_name(error_code code);
-
-/// The failure's own remedy, or the catalogue's.
-std::string remedy_of(const error& failure);
 
 /// Finds a row by its text form; nullptr when there is none.
 const error_entry* find_error(std::string_view name);

@@ -18,9 +18,9 @@ enum class verdict {
 /// show the same findings.
 ///
 /// Shape: `check` is its row in a check, e.g. "IOMMU group"; `where` a sysfs path, an address or an
-/// option; `evidence` one sentence that says what was seen, without an advice; `remedy` what the
-/// reader can do, empty: the catalogue's. `code` has a meaning when it is refused. All text may
-/// hold bytes from outside: escape it before it reaches a terminal.
+/// option; `evidence` one sentence that says what was seen, without an advice; `remedy`, `advised`
+/// and `about` as those of an error. `code` has a meaning when it is refused, or `advised` is
+/// `of_code`. All text may hold bytes from outside: escape it before it reaches a terminal.
 struct finding {
     std::string check;
     verdict says = verdict::ok;
@@ -31,6 +31,8 @@ struct finding {
     /// A person may go on all the same (`force`): the host would lose something, or it could not be
     /// told whether it would. False: it cannot work.
     bool may_be_forced = false;
+    advice advised = advice::none;
+    request_field about = request_field::none;
 };
 
 /// A refused finding as an error: its code, where, evidence and remedy.

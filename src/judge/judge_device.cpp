@@ -44,8 +44,14 @@ private:
     void ok(const char* check, std::string evidence) {
         add(check, verdict::ok, std::move(evidence));
     }
-    void warn(const char* check, std::string evidence, std::string remedy = {}) {
-        add(check, verdict::warning, std::move(evidence), std::move(remedy));
+    finding& warn(const char* check, std::string evidence, std::string remedy = {}) {
+        return add(check, verdict::warning, std::move(evidence), std::move(remedy));
+    }
+    /// Of what would be refused with that code elsewhere, and is here only likely to fail.
+    void warn(const char* check, error_code code, std::string evidence) {
+        auto& each = warn(check, std::move(evidence));
+        each.code = code;
+        each.advised = advice::of_code;
     }
     finding& refuse(const char* check, error_code code, std::string evidence,
                     std::string remedy = {}) {
@@ -63,8 +69,7 @@ private:
             refuse("device class", error_code::device_is_display, display_words).may_be_forced =
                 true;
         else
-            warn("device class", display_words,
-                 std::string(explain(error_code::device_is_display).remedy));
+            warn("device class", error_code::device_is_display, display_words);
     }
 
     void look_at_iommu() {
@@ -81,10 +86,7 @@ private:
         auto& found = refuse("IOMMU group", error_code::no_iommu, evidence);
         // What has the device then can reach all of the host's memory. QEMU takes none of these.
         found.may_be_forced = !asked_.for_guest && host_.iommu.unsafe_mode;
-        if (found.may_be_forced)
-            found.remedy =
-                "VFIO's unsafe no-IOMMU mode is switched on: --force binds it, for a program "
-                "that may reach all of the host's memory";
+        if (found.may_be_forced) found.advised = advice::force_without_iommu;
     }
 
     /// A group has one user at a time: VFIO gives it to one process.
@@ -117,8 +119,8 @@ private:
                        "it is assigned to " + field(record.subject, "guest") + " as " +
                            field(record.subject, "id") + number);
             else if (!asked_.for_guest)
-                refuse("owner", error_code::device_assigned, "vmplug has bound it already" + number,
-                       "`vmplug release` gives it back");
+                refuse("owner", error_code::device_assigned, "vmplug has bound it already" + number)
+                    .advised = advice::release;
         }
     }
 
@@ -228,11 +230,10 @@ private:
         std::string list;
         for (const auto* mate : mates)
             list += (list.empty() ? "" : ", ") + format_address(mate->address);
-        warn("bridge",
-             "conventional PCI behind the bridge " + format_address(function_.upstream.back()) +
-                 ": it goes together with " + list,
-             "assign all of them to the same guest: `vmplug attach --with-group`, or each by its "
-             "own attach to the same guest");
+        warn("bridge", "conventional PCI behind the bridge " +
+                           format_address(function_.upstream.back()) + ": it goes together with " +
+                           list)
+            .advised = advice::attach_with_group;
     }
 
     /// QEMU shares no interrupt line with the host (pci-assign); VFIO can when the device can mask
@@ -243,12 +244,11 @@ private:
             refuse("interrupts", error_code::interrupt_shared,
                    describe_shared_interrupt(abilities));
         else if (abilities.shares_interrupt())
-            warn("interrupts",
-                 describe_shared_interrupt(abilities) + ": it may not interrupt in the guest",
-                 std::string(explain(error_code::interrupt_shared).remedy));
+            warn("interrupts", error_code::interrupt_shared,
+                 describe_shared_interrupt(abilities) + ": it may not interrupt in the guest");
         else if (!abilities.configuration_readable)
-            warn("interrupts", "not known: the capabilities are readable by root alone",
-                 "root sees them: `vmplug check` as root");
+            warn("interrupts", "not known: the capabilities are readable by root alone").advised =
+                advice::check_as_root;
         else
             ok("interrupts", found + (abilities.msi ? "" : ", on a line of its own"));
     }

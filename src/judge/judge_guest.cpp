@@ -70,6 +70,11 @@ private:
         return made_.findings.back();
     }
 
+    static void blame(request_field field, const std::string& asked_for, finding& refused) {
+        refused.about = field;
+        refused.where = asked_for;
+    }
+
     void look_at_state() {
         const auto before = made_.findings.size();
         if (!guest_.migration.empty())
@@ -91,12 +96,14 @@ private:
         made_.id = asked_.id.empty() && asked_.device ? default_id(*asked_.device) : asked_.id;
         if (made_.id.empty()) return;
         if (!is_well_formed(made_.id))
-            refuse("id", error_code::invalid_argument, "this is not an id that QEMU takes",
-                   "begin with a letter; then letters, digits, '-', '.', '_'; at most 127 of them")
-                .where = "--id " + made_.id.substr(0, 100);
+            blame(request_field::id, made_.id.substr(0, 100),
+                  refuse("id", error_code::invalid_argument, "this is not an id that QEMU takes",
+                         "begin with a letter; then letters, digits, '-', '.', '_'; at most 127 of "
+                         "them"));
         else if (const auto* other = guest_.find_device(made_.id))
-            refuse("id", error_code::duplicate_id, "the guest has a " + other->type + " of that id")
-                .where = "--id " + made_.id;
+            blame(request_field::id, made_.id,
+                  refuse("id", error_code::duplicate_id,
+                         "the guest has a " + other->type + " of that id"));
     }
 
     void choose_model() {
@@ -142,8 +149,8 @@ private:
         const auto* port = guest_.find_port(asked_.port);
         const auto why = port ? why_not(*port) : "the guest has no such bus";
         if (why.empty()) return take(*port);
-        refuse("free port", error_code::port_unusable, why).where =
-            "--port " + asked_.port.substr(0, 100);
+        blame(request_field::port, asked_.port.substr(0, 100),
+              refuse("free port", error_code::port_unusable, why));
     }
 
     /// The first that is free, and of those rather one that the guest's IOMMU does not forbid.

@@ -38,11 +38,14 @@ private:
         findings_.push_back(std::move(each));
         return findings_.back();
     }
-    void refuse(const char* check, std::string evidence, std::string remedy) {
-        add(check, verdict::refused, std::move(evidence), std::move(remedy));
+    void refuse(const char* check, std::string evidence, std::string remedy,
+                advice advised = advice::none) {
+        add(check, verdict::refused, std::move(evidence), std::move(remedy)).advised = advised;
     }
-    void unclear(const char* check, std::string evidence, std::string remedy) {
-        add(check, verdict::refused, std::move(evidence), std::move(remedy)).may_be_forced = true;
+    void unclear(const char* check, std::string evidence, std::string remedy,
+                 advice advised = advice::none) {
+        refuse(check, std::move(evidence), std::move(remedy), advised);
+        findings_.back().may_be_forced = true;
     }
 
     void look_at_files() {
@@ -59,12 +62,13 @@ private:
         if (view_.group_node || view_.same_nodes) return;
         const auto what = view_.stale_node ? " which has another node called " + node_
                                            : " where no node appears that the kernel makes";
-        refuse("QEMU's view", qemu_ + " has a /dev of its own," + what, bind_first("make"));
+        refuse("QEMU's view", qemu_ + " has a /dev of its own," + what, after_bind("make"),
+               advice::bind_first);
     }
 
-    /// How a node comes to be there before the attach.
-    std::string bind_first(const std::string& what) const {
-        return "`vmplug bind " + device_ + "`, then " + what + " its " + node_ +
+    /// How a node comes to be there before the attach: the device is bound, and then this.
+    std::string after_bind(const std::string& what) const {
+        return "then " + what + " its " + node_ +
                (what == "make" ? " (`ls -l " + node_ + "` shows the numbers; `nsenter -t " + pid_ +
                                      " -m mknod ...`)"
                                : "") +
@@ -84,7 +88,7 @@ private:
                     ? "this kernel does not say whether " + qemu_ + " may open " + node_
                     : "it cannot be told whether " + qemu_ + " may open " + node_ +
                           ", which is made when the device is bound",
-                bind_first("give it") + "; --force where a rule of udev gives it the node");
+                after_bind("give it"), advice::bind_first_or_force);
     }
 
     void look_at_control_group() {
@@ -98,8 +102,8 @@ private:
             unclear("device cgroup",
                     "it cannot be told which nodes QEMU may open: control group " +
                         view_.control_group,
-                    "whoever started the guest (libvirt, systemd) allows them: DeviceAllow=; "
-                    "--force where that has been done");
+                    "whoever started the guest (libvirt, systemd) allows them: DeviceAllow=",
+                    advice::force_where_done);
     }
 
     void look_at_confinement() {
@@ -107,7 +111,7 @@ private:
         unclear("confinement",
                 "QEMU is confined as " + view_.confinement +
                     ": it cannot be told whether it may open VFIO's nodes",
-                "--force where its policy lets it");
+                {}, advice::force_where_allowed);
     }
 
     const process_view& view_;

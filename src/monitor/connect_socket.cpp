@@ -33,8 +33,7 @@ constexpr milliseconds backlog_retry{50};
 
 /// There may be a QEMU with a monitor: this address is not it.
 error nobody_there(const std::string& where, std::string text) {
-    return {error_code::no_monitor, where, std::move(text),
-            std::string(explain(error_code::monitor_gone).remedy)};
+    return {error_code::no_monitor, where, std::move(text), {}, advice::list_guests};
 }
 
 error connect_failure(const std::string& where, int reason) {

@@ -9,9 +9,11 @@ namespace vmplug {
 void check_host(const attach_request& request, const situation& seen, attach_choice& choice) {
     const auto* function = seen.host.find(request.device);
     if (!function) {
-        choice.refusals.push_back({error_code::device_not_found, format_address(request.device),
+        choice.refusals.push_back({error_code::device_not_found,
+                                   format_address(request.device),
                                    "this host has no such PCI function",
-                                   "`vmplug devices` lists what it has"});
+                                   {},
+                                   advice::list_devices});
         return;
     }
     choice.binding = request.binding;

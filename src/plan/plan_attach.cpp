@@ -58,8 +58,12 @@ result<std::string> device_add_arguments(const attach_request& request,
     for (const auto& [name, value] : request.properties) {
         if (name == "driver" || name == "host" || name == "id" || name == "bus" ||
             (name == "addr" && choice.port->single_slot))
-            return error{error_code::invalid_argument, "--set " + name,
-                         "vmplug sets this property itself", "use --id, --port or --driver"};
+            return error{error_code::invalid_argument,
+                         name,
+                         "vmplug sets this property itself",
+                         {},
+                         advice::use_own_option,
+                         request_field::property};
         auto typed = type_property(*choice.model, name, value);
         if (typed.has_error()) return typed.error();
         add.properties.emplace_back(name, std::move(*typed));

@@ -75,15 +75,19 @@ result<std::string> type_property(const device_model& model, const std::string& 
     const auto* property = model.find(name);
     if (!property)
         return error{error_code::property_unknown,
-                     "--set " + name,
+                     name,
                      "the device model " + model.type + " of this QEMU has no property " + name,
-                     {}};
+                     {},
+                     advice::none,
+                     request_field::property};
     if (takes_text(name)) return qapi::quote_json(text);
     if (auto typed = type_value(property->type, text)) return std::move(*typed);
     return error{error_code::property_unknown,
-                 "--set " + name,
+                 name,
                  "\"" + text + "\" is no value of type " + property->type,
-                 {}};
+                 {},
+                 advice::none,
+                 request_field::property};
 }
 
 } // namespace vmplug

@@ -3,7 +3,8 @@
 namespace vmplug {
 
 error to_error(const finding& refused) {
-    return {refused.code, refused.where, refused.evidence, refused.remedy};
+    return {refused.code,   refused.where,   refused.evidence,
+            refused.remedy, refused.advised, refused.about};
 }
 
 std::vector<error> refusals_of(const std::vector<finding>& findings, bool force) {

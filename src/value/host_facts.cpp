@@ -24,9 +24,11 @@ error no_device(const host_facts& host, std::string_view text) {
         names.insert(names.end(), function.netdevs.begin(), function.netdevs.end());
         names.push_back(format_address_short(function.address));
     }
-    return {error_code::device_not_found, std::string(text.substr(0, 100)),
+    return {error_code::device_not_found,
+            std::string(text.substr(0, 100)),
             "this host has no such PCI function" + did_you_mean(text, names),
-            "`vmplug devices` lists what it has"};
+            {},
+            advice::list_devices};
 }
 
 std::string list_addresses(const std::vector<host_address>& addresses) {

@@ -1,6 +1,7 @@
 #include "command/handle/handlers.hpp"
 #include "command/handle/host_view.hpp"
 #include "command/render/json_text.hpp"
+#include "command/render/remedies.hpp"
 #include "command/text/json_member.hpp"
 #include "judge/judge_device.hpp"
 #include "judge/judge_guest.hpp"
@@ -34,7 +35,7 @@ public:
                 fail(each.check, to_error(each));
             else
                 add(each.check, each.says == verdict::ok ? "ok" : "warning", each.evidence,
-                    each.remedy);
+                    remedy_of(each));
         }
     }
     command_result result() {

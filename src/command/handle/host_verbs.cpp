@@ -2,6 +2,7 @@
 #include "command/handle/host_view.hpp"
 #include "command/render/device_names.hpp"
 #include "command/render/json_text.hpp"
+#include "command/render/remedies.hpp"
 #include "judge/judge_device.hpp"
 
 #include <algorithm>
@@ -110,7 +111,7 @@ command_task run_explain(command_context&, const invocation& asked) {
     auto result = succeeded({{"codes", json::array()}, {"detail", asked.has("CODE")}});
     const auto add = [&](const error_entry& entry) {
         result.value["codes"].push_back(
-            {{"code", entry.name}, {"cause", entry.cause}, {"remedy", entry.remedy}});
+            {{"code", entry.name}, {"cause", entry.cause}, {"remedy", remedy_of(entry.code)}});
     };
     if (!asked.has("CODE")) {
         std::ranges::for_each(error_catalogue(), add);

@@ -86,7 +86,7 @@ command_result to_result(const operation_report& report, steady_clock::time_poin
     if (!report.refusals.empty()) value["error"] = to_json(report.refusals.front());
     // Of a mere reading nothing is to be settled; of an operation that began, its outcome is.
     if (report.ended == outcome::unknown && report.record.failure &&
-        report.record.failure->remedy.empty())
+        report.record.failure->remedy.empty() && report.record.failure->advised == advice::none)
         value["error"]["remedy"] = "what became of it is not known: run `vmplug recover`, which "
                                    "looks and settles it";
     value["outcome"] = report.ended ? json(outcome_name(*report.ended)) : json("planned");

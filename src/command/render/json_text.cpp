@@ -1,5 +1,7 @@
 #include "command/render/json_text.hpp"
 
+#include "command/render/remedies.hpp"
+
 namespace vmplug {
 
 using nlohmann::json;
@@ -14,7 +16,7 @@ constexpr std::size_t text_length_max = 2000;
 
 json to_json(const error& failure) {
     return {{"code", code_name(failure.code)},
-            {"where", failure.where.substr(0, where_length_max)},
+            {"where", where_of(failure).substr(0, where_length_max)},
             {"text", failure.text.substr(0, text_length_max)},
             {"remedy", remedy_of(failure)}};
 }

@@ -68,6 +68,7 @@ private:
         if (value.has_error()) {
             auto failure = value.error();
             failure.where = key;
+            failure.about = request_field::none;
             failure.remedy = "`vmplug qmp VM device-list-properties typename=" + model.type +
                              "` lists what there is";
             return failure;

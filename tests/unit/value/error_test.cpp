@@ -6,13 +6,12 @@
 
 using namespace vmplug;
 
-TEST_CASE("each code has a name of its own, a cause and a remedy") {
+TEST_CASE("each code has a name of its own, and a cause") {
     std::set<std::string_view> names;
     for (const auto& row : error_catalogue()) {
         CAPTURE(row.name);
         CHECK(names.insert(row.name).second);
         CHECK(!row.cause.empty());
-        CHECK(!row.remedy.empty());
         CHECK(find_error(row.name) == &row);
     }
     CHECK(find_error("no such code") == nullptr);
