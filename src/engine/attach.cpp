@@ -5,9 +5,11 @@ namespace {
 
 /// A device of this host can only go to a QEMU of this host.
 error unknown_process(const situation& seen) {
-    return {error_code::vm_unproven, seen.monitor,
+    return {error_code::vm_unproven,
+            seen.monitor,
             "no process of this host is seen to answer there: it may be another host's QEMU",
-            "name the guest by its pid; --force goes on without knowing it"};
+            {},
+            advice::name_by_pid_or_force};
 }
 
 } // namespace

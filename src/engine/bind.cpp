@@ -31,8 +31,11 @@ awaitable<operation_report> use_case::release(std::string device, bool dry_run) 
         return record.kind == operation_kind::bind && field(record.subject, "device") == address;
     });
     if (bound == seen->assigned.end())
-        co_return refusal({error_code::not_attached, address, "vmplug has not bound this device",
-                           "`vmplug list` shows what it has; `vmplug detach` ends an attach"});
+        co_return refusal({error_code::not_attached,
+                           address,
+                           "vmplug has not bound this device",
+                           {},
+                           advice::list_bound});
     if (const auto fine = check_record(*bound); fine.has_error())
         co_return disbelieved(*bound, fine.error());
     work wanted;

@@ -118,22 +118,28 @@ awaitable<result<operation_record>> use_case::find_assignment(records& book, std
                         "several guests have a device of that id: " + list_owners(living),
                         "name the guest by its pid"};
     if (ended.empty())
-        co_return error{error_code::not_attached, where,
+        co_return error{error_code::not_attached,
+                        where,
                         "vmplug has attached no device of that id to that guest" +
                             did_you_mean(id, found->ids),
-                        "`vmplug list` shows what is assigned to whom"};
+                        {},
+                        advice::list_assignments};
     const auto now = co_await at_.vms.find(guest, std::nullopt);
     if (now.has_value() && now->process)
-        co_return error{error_code::not_attached, where,
+        co_return error{error_code::not_attached,
+                        where,
                         "vmplug has attached no device of that id to the QEMU that runs now (pid " +
                             std::to_string(now->identity.pid) +
                             "); one that has ended still has: " + list_owners(ended),
-                        "`vmplug recover` takes that home"};
+                        {},
+                        advice::recover};
     if (ended.size() > 1)
-        co_return error{error_code::vm_ambiguous, where,
+        co_return error{error_code::vm_ambiguous,
+                        where,
                         "several guests that have ended had a device of that id: " +
                             list_owners(ended),
-                        "`vmplug recover` takes all of them home"};
+                        {},
+                        advice::recover_all};
     co_return std::move(ended.front());
 }
 

@@ -60,9 +60,11 @@ boost::asio::awaitable<result<void>> held_leases::take_guest(guest_reference gue
         }
         const bool stopped = stop_requested && stop_requested();
         if (stopped || time_->now() >= end)
-            co_return error{error_code::guest_not_ready, guest.name(),
+            co_return error{error_code::guest_not_ready,
+                            guest.name(),
                             "another operation works on this guest: " + other.who,
-                            "repeat when it has ended; `vmplug operations` shows it"};
+                            {},
+                            advice::wait_for_operation};
         co_await time_->wait(turn_interval);
     }
 }

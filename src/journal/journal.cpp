@@ -344,8 +344,11 @@ result<operation_record> journal::load(std::int64_t number) {
     auto records = query("number = ?1 and ?2 = ''", number, {});
     if (records.has_error()) return records.error();
     if (!records->empty()) return std::move(records->front());
-    return error{error_code::invalid_argument, std::to_string(number),
-                 "the journal has no operation of that number", "`vmplug operations` lists them"};
+    return error{error_code::invalid_argument,
+                 std::to_string(number),
+                 "the journal has no operation of that number",
+                 {},
+                 advice::list_operations};
 }
 
 result<std::vector<operation_record>> journal::load_open() {

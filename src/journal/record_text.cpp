@@ -57,13 +57,14 @@ json format_error(const error& failure) {
     return {{"code", code_name(failure.code)},
             {"where", failure.where},
             {"text", failure.text},
-            {"remedy", failure.remedy}};
+            {"remedy", failure.remedy},
+            {"advice", advice_name(failure.advised)}};
 }
 
 error read_error(const json& value) {
     const auto* row = find_error(value.at("code").get<std::string>());
     return {row ? row->code : error_code::internal, value.at("where"), value.at("text"),
-            value.at("remedy")};
+            value.at("remedy"), parse_advice(value.value("advice", "none"))};
 }
 
 operation_record read_record(const json& value) {

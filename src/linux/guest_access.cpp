@@ -276,9 +276,11 @@ connect_monitor(const file_tree& files, guest_reference guest, const monitor_acc
     if (auto shared = share_monitor(files, guest, access)) co_return shared;
     std::erase_if(guest.monitors, [](const auto& each) { return each.starts_with("hmp:"); });
     if (guest.monitors.empty())
-        co_return error{error_code::no_monitor, guest.name(),
+        co_return error{error_code::no_monitor,
+                        guest.name(),
                         "this QEMU has a human monitor alone, and this needs QMP",
-                        "`vmplug hmp` sends it a line"};
+                        {},
+                        advice::send_hmp_line};
     co_return co_await first_that_answers<std::unique_ptr<monitor>>(
         files, std::move(guest), access.greeting_deadline, &monitor::connect);
 }

@@ -116,11 +116,12 @@ field_check& field_check::may_have(const char* name, test is_right) {
 
 result<void> field_check::verdict() const {
     if (wrong_.empty()) return {};
-    return error{error_code::journal_corrupt, wrong_,
+    return error{error_code::journal_corrupt,
+                 wrong_,
                  "the record has a value that nobody can have written there by right: " +
                      field(values_, wrong_).substr(0, 100),
-                 "nothing was done with it; see `vmplug operations` and who may write to the state "
-                 "directory"};
+                 {},
+                 advice::distrust_record};
 }
 
 } // namespace vmplug

@@ -67,6 +67,26 @@ def wrong(layer, path):
             yield included
 
 
+# What has no command line under it: verbs and options are named by src/command and those above it alone.
+EDGE = ("src/command", "src/repl", "src/cli")
+
+
+def command_line_words():
+    """A verb or an option of the command line, as it stands in a text."""
+    with open("src/command/table/verbs.cpp") as file:
+        options = sorted(set(re.findall(r'"(?:-\w,)?(--[a-z-]+)"', file.read())), key=len, reverse=True)
+    return re.compile(r"`vmplug |VMPLUG_|(?<![\w-])(?:" + "|".join(options) + r")(?![\w-])")
+
+
+def texts(path):
+    with open(path) as file:
+        for number, line in enumerate(file, 1):
+            code = re.sub(r"^\s*//.*|\s//.*", "", line)
+            # modprobe has a --dry-run of its own.
+            if "#include" not in code and "modprobe" not in code:
+                yield from ((number, text) for text in re.findall(r'"((?:[^"\\]|\\.)*)"', code))
+
+
 def cycle():
     try:
         graphlib.TopologicalSorter({re.sub("^(src|protocol)/", "", layer): ours
@@ -77,6 +97,7 @@ def cycle():
 
 def main():
     failures, files = list(cycle()), 0
+    words = command_line_words()
     known = {os.path.normpath(layer) for layer in ARROWS}
     for top in ("include/vmplug", "protocol", "src"):
         for directory, _, names in os.walk(top):
@@ -90,6 +111,9 @@ def main():
                     failures.append(f"{path}: belongs to no layer")
                     continue
                 failures += [f"{path}: includes {each}" for each in wrong(layer, path)]
+                if not layer.startswith(EDGE):
+                    failures += [f"{path}:{number}: has a word of the command line: {text}"
+                                 for number, text in texts(path) if words.search(text)]
     for layer in known:
         if not os.path.exists(os.path.join(layer, "README.md")) and not layer.startswith(("include", "src/value")):
             failures.append(f"{layer}: has no README.md")

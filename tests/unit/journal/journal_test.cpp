@@ -53,6 +53,7 @@ TEST_CASE("a record comes back as it was saved") {
     temporary_directory directory;
     auto record = sample();
     record.failure = error{error_code::command_failed, "device_add nic0", "GenericError: no", ""};
+    record.failure->advised = advice::read_log_of_qemu;
     {
         auto journal = journal::open(directory.path + "/state").value();
         REQUIRE(journal.save(record).has_value());
@@ -67,6 +68,7 @@ TEST_CASE("a record comes back as it was saved") {
     CHECK(found.runner == record.runner);
     CHECK(found.forward_from == 1);
     CHECK(found.failure->text == "GenericError: no");
+    CHECK(found.failure->advised == advice::read_log_of_qemu);
     CHECK(journal.load_open().value().size() == 1);
     CHECK(journal.load(2).error().code == error_code::invalid_argument);
 }
