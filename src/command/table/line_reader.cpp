@@ -93,7 +93,7 @@ void line_reader::take_short(const std::string& word) {
     if (option->value)
         return take_option(*option, rest.empty() ? std::nullopt : std::optional(rest));
     take_option(*option, std::nullopt);
-    if (!rest.empty()) take("-" + rest);
+    if (!rest.empty() && !take_question("-" + rest)) take_short("-" + rest);
 }
 
 void line_reader::take_option(const verb_option& option, const std::optional<std::string>& value) {

@@ -97,6 +97,8 @@ TEST_CASE("what is wrong is named") {
                         "there is no such option; did you mean '--force'?"},
              wrong_line{{"--force", "attach", "web", "x"}, "--force", "there is no such option"},
              wrong_line{{"vms", "-x"}, "-x", "there is no such option"},
+             wrong_line{{"list", "-v1"}, "-1", "there is no such option"},
+             wrong_line{{"vms", "-v-"}, "--", "there is no such option"},
              wrong_line{{"atach"}, "", "there is no verb 'atach'; did you mean 'attach'?"},
              wrong_line{{"--json"}, "", "a verb is missing"},
          }) {
@@ -116,4 +118,5 @@ TEST_CASE("reading goes on behind a fault, so that it is told as it was asked fo
         CHECK(read_line(line).values.has("--json"));
     CHECK_FALSE(read_line(words{"attach", "--id", "--json"}).values.has("--json"));
     CHECK(read_line(words{"attach", "--help"}).asks_help);
+    CHECK(read_line(words{"attach", "-vh"}).asks_help);
 }
