@@ -159,6 +159,9 @@ def names_are_completed():
 def an_event_leaves_the_line_that_is_written_intact():
     with Qemu("alpha") as qemu, Terminal("repl", "alpha") as terminal:
         terminal.until("alpha> ")
+        # The prompt is there before the connection, over which events come; a reply is not.
+        terminal.command("query-name", '"name": "alpha"')
+        terminal.until("alpha> ")
         terminal.type("query-na")
         terminal.until("query-na")
         with Qmp(qemu.path + ".other") as other:
