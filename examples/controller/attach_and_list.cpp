@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -73,12 +74,16 @@ awaitable<int> list_ports(const vmplug::controller& control, std::string guest) 
 
 /// Attaches a device. A refusal has all reasons at once; what failed part-way has one.
 awaitable<int> attach(vmplug::controller& control, std::string guest, std::string device,
-                      std::string id) {
+                      std::string id, std::stop_token stop) {
+    vmplug::operation_options options;
+    options.stop = std::move(stop);
+    options.observer.progress = [](const std::string& text) {
+        std::cerr << printable(text) << "\n";
+    };
     vmplug::attach_request request;
     request.id = std::move(id);
     const auto report = co_await control.attach(std::move(guest), std::move(device),
-                                                std::move(request), /*request_id=*/{},
-                                                /*dry_run=*/false);
+                                                std::move(request), std::move(options));
     for (const auto& refusal : report.refusals)
         print_error(refusal);
     if (report.record.failure) print_error(*report.record.failure);
@@ -95,7 +100,9 @@ class program {
 public:
     /// A signal asks an operation to stop, and it undoes what it did. It is never just cancelled.
     program() {
-        signals_.async_wait([this](boost::system::error_code aborted, int) { stop_ = !aborted; });
+        signals_.async_wait([this](boost::system::error_code aborted, int) {
+            if (!aborted) stop_.request_stop();
+        });
     }
 
     void start(awaitable<int> task) {
@@ -114,7 +121,7 @@ public:
         return worst_;
     }
 
-    bool stop_requested() const { return stop_; }
+    std::stop_token stop() const { return stop_.get_token(); }
 
 private:
     boost::asio::io_context io_{1};
@@ -122,24 +129,21 @@ private:
     std::exception_ptr failure_;
     int running_ = 0;
     int worst_ = 0;
-    bool stop_ = false;
+    std::stop_source stop_;
 };
 
-vmplug::controller_options make_options(const program& running) {
+vmplug::controller_options make_options() {
     vmplug::controller_options options;
     if (const char* directory = std::getenv("VMPLUG_STATE_DIR"))
         options.state_directory = directory;
     options.invoked_as = "attach_and_list";
-    options.observer.progress = [](const std::string& text) {
-        std::cerr << printable(text) << "\n";
-    };
-    options.observer.stop_requested = [&running] { return running.stop_requested(); };
     return options;
 }
 
 awaitable<int> attach_and_list(vmplug::controller& control, std::string guest, std::string device,
-                               std::string id) {
-    const int code = co_await attach(control, guest, std::move(device), std::move(id));
+                               std::string id, std::stop_token stop) {
+    const int code =
+        co_await attach(control, guest, std::move(device), std::move(id), std::move(stop));
     if (code != 0) co_return code;
     co_return co_await list_ports(control, std::move(guest));
 }
@@ -160,10 +164,11 @@ void list_all(program& running, const vmplug::controller& control) {
 
 int run(const std::vector<std::string>& words) {
     program running;
-    vmplug::controller control(make_options(running));
+    vmplug::controller control(make_options());
     if (words.empty()) list_all(running, control);
     if (words.size() == 1) running.start(list_ports(control, words[0]));
-    if (words.size() == 3) running.start(attach_and_list(control, words[0], words[1], words[2]));
+    if (words.size() == 3)
+        running.start(attach_and_list(control, words[0], words[1], words[2], running.stop()));
     return running.run();
 }
 

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -22,21 +23,36 @@ class monitor;
 /// What an operation tells while it runs. Each may be empty.
 struct operation_observer {
     std::function<void(const std::string& text)> progress; ///< what is being done or waited for
-    std::function<bool()> stop_requested; ///< true: stop as soon as it is safe, and undo
 };
 
 /// What belongs to one operation alone.
 struct operation_options {
+    /// The caller's key for this request: asked for again, the first operation is reported. Empty:
+    /// it has none.
+    std::string request_id;
+    bool dry_run = false; ///< tell what would be done; touches nothing, and makes no file
+
+    /// For all of it, from the first look on; when it is over, what was done is undone. Of a
+    /// detach, until the guest has let go.
+    std::optional<std::chrono::milliseconds> deadline;
     std::chrono::milliseconds host_deadline{10'000};  ///< of one write to the kernel
     std::chrono::milliseconds guest_deadline{30'000}; ///< of one command to QEMU, but device_add
-    std::chrono::milliseconds turn_deadline{30'000};  ///< for our turn at a guest
+    /// Of device_add: QEMU locks all of the guest's memory in it, which takes minutes for guests of
+    /// 60 GB.
+    std::chrono::milliseconds add_deadline{300'000};
+    std::chrono::milliseconds turn_deadline{30'000}; ///< for our turn at a guest
     std::chrono::milliseconds greeting_deadline{2'000};
     operation_observer observer;
+
+    /// Asked for on the executor of the operation: it stops as soon as it is safe, and undoes what
+    /// was done.
+    std::stop_token stop;
 };
 
-struct controller_options : operation_options {
+struct controller_options {
     std::string state_directory = "/var/lib/vmplug";
     std::string invoked_as; ///< for the journal and for whoever is refused: our command line
+    std::chrono::milliseconds greeting_deadline{2'000}; ///< of a monitor, for all but operations
 
     /// A connection that the caller has to a monitor ("qmp:/run/web.qmp"), to be shared instead of
     /// making one: QEMU serves one client at a time. May be empty, and may return nullptr.
@@ -69,8 +85,8 @@ struct guest_view {
 ///
 /// Errors: everything that is expected to go wrong is in the report, with its outcome; the state
 /// after it is what the outcome says.
-/// Cancellation: set `stop_requested`; do not cancel the coroutine, which would leave a step half
-/// done (the journal then settles it at the next `recover`).
+/// Cancellation: ask for the `stop` of the operation's options; do not cancel the coroutine, which
+/// would leave a step half done (the journal then settles it at the next `recover`).
 /// Lifetime: it has to outlive its operations, of which several may run at once; several processes
 /// may each have one.
 class controller {
@@ -108,20 +124,21 @@ public:
                                             const host_address& device) const;
 
     boost::asio::awaitable<operation_report> attach(std::string guest, std::string device,
-                                                    attach_request request, std::string request_id,
-                                                    bool dry_run);
+                                                    attach_request request,
+                                                    operation_options options);
     boost::asio::awaitable<operation_report> detach(std::string guest, detach_request request,
-                                                    std::string request_id, bool dry_run);
+                                                    operation_options options);
 
     /// The host's half alone: to the assignment driver, and back to what it was.
     boost::asio::awaitable<operation_report> bind(std::string device, bind_request request,
-                                                  bool dry_run);
-    boost::asio::awaitable<operation_report> release(std::string device, bool dry_run);
+                                                  operation_options options);
+    boost::asio::awaitable<operation_report> release(std::string device, operation_options options);
 
     /// Settles every operation whose process has ended, and takes home what guests have lost:
     /// assignments whose QEMU or device is gone. One report for each; `refusals` of a report say
     /// why it was left alone.
-    boost::asio::awaitable<result<std::vector<operation_report>>> recover(bool dry_run);
+    boost::asio::awaitable<result<std::vector<operation_report>>>
+    recover(operation_options options);
 
     result<std::vector<operation_record>> assignments() const;
     result<std::vector<operation_record>> open_operations() const;

@@ -63,6 +63,7 @@ enum class error_code {
     guest_rejected,
     guest_iommu,
     unplug_pending,
+    unplug_refused,
     not_attached,
     memlock_too_low,
     // the journal

@@ -23,9 +23,10 @@ public:
     /// Errors: `command_failed` with QEMU's words; `invalid_argument` and `limit_exceeded` (nothing
     /// was sent); `timed_out` and `connection_lost` (it may have run), after which the connection
     /// is closed; `monitor_gone` (it was closed before: nothing was sent).
-    /// Cancellation: do not; wait for the deadline.
-    boost::asio::awaitable<result<std::string>> call(std::string line,
-                                                     std::chrono::milliseconds deadline);
+    /// Cancellation: ask for a stop, on the executor of the monitor; it ends as `cancelled` (it may
+    /// have run), and the connection is closed.
+    boost::asio::awaitable<result<std::string>>
+    call(std::string line, std::chrono::milliseconds deadline, std::stop_token stop = {});
 
     const std::string& address() const; ///< "hmp:/run/web.hmp"
     const std::string& version() const; ///< "7.2.22"

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -59,10 +60,10 @@ public:
     event_queue(event_queue&&) noexcept;
     event_queue& operator=(event_queue&&) noexcept;
 
-    /// The next event, nothing at the deadline.
+    /// The next event, nothing at the deadline or when a stop is asked for.
     /// Errors: `monitor_gone` when the monitor is closed and the queue is empty.
     boost::asio::awaitable<result<std::optional<monitor_event>>>
-    next(std::chrono::milliseconds deadline);
+    next(std::chrono::milliseconds deadline, std::stop_token stop = {});
 
     std::uint64_t dropped() const;
 
@@ -86,7 +87,9 @@ public:
     /// command may have run, or may still), `connection_lost` (it may have run), `monitor_gone` (it
     /// was never sent).
     /// Cancellation: the call is detached; what was sent runs on in QEMU.
-    boost::asio::awaitable<result<nlohmann::json>> wait(std::chrono::milliseconds deadline);
+    /// A stop, asked for on the executor of the monitor, ends the wait as `cancelled`.
+    boost::asio::awaitable<result<nlohmann::json>> wait(std::chrono::milliseconds deadline,
+                                                        std::stop_token stop = {});
 
 private:
     std::shared_ptr<state> state_;
@@ -114,7 +117,8 @@ public:
 
     /// `start` and `wait` in one.
     boost::asio::awaitable<result<nlohmann::json>> call(std::string command, std::string arguments,
-                                                        std::chrono::milliseconds deadline);
+                                                        std::chrono::milliseconds deadline,
+                                                        std::stop_token stop = {});
 
     /// The same connection for somebody else: QEMU serves one client at a time.
     std::unique_ptr<monitor> share() const;

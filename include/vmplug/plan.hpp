@@ -38,9 +38,6 @@ struct attach_request {
         uid;           ///< whose the guest's process has to be; nothing: ours or root's
     fields properties; ///< further properties of device_add, as text; typed from QEMU's list
     std::chrono::milliseconds wait_guest{5000}; ///< how long to look for the guest's own view
-    /// Of device_add alone: QEMU locks all of the guest's memory in it, which takes minutes for
-    /// guests of 60 GB.
-    std::chrono::milliseconds add_deadline{300'000};
 };
 
 /// What a detach is asked to do.

@@ -60,8 +60,6 @@ public:
         log_->set_pattern("vmplug: %T.%e %v");
         if (!parsed_.state_directory.empty()) options_.state_directory = parsed_.state_directory;
         options_.invoked_as = std::move(invoked_as);
-        options_.observer.progress = [this](const std::string& text) { progress(text); };
-        options_.observer.stop_requested = [this] { return stop_; };
     }
 
     int run() {
@@ -85,9 +83,10 @@ public:
 
 private:
     command_context make_context(controller& control) {
-        command_context context{control, {}, [this] { return stop_; }};
+        command_context context{control, {}, stop_.get_token(), {}};
+        context.progress = [this](const std::string& text) { progress(text); };
         context.emit = [this](const nlohmann::json& value) {
-            if (!write(parsed_.json ? json_line(value) : render_event(value))) stop_ = true;
+            if (!write(parsed_.json ? json_line(value) : render_event(value))) stop_.request_stop();
         };
         return context;
     }
@@ -111,7 +110,7 @@ private:
     void wait_for_interrupts(repl& prompt) {
         signals_.async_wait([this, &prompt](boost::system::error_code aborted, int signal) {
             if (aborted) return;
-            stop_ = true;
+            stop_.request_stop();
             prompt.interrupt();
             if (signal == SIGTERM) prompt.close();
             wait_for_interrupts(prompt);
@@ -154,9 +153,9 @@ private:
                 progress_.hide();
                 std::_Exit(130);
             }
-            if (!stop_ && ending == interruption::ends_after_undo)
+            if (!stop_.stop_requested() && ending == interruption::ends_after_undo)
                 std::fputs("\nvmplug: stopping: what was done is undone first\n", stderr);
-            stop_ = true;
+            stop_.request_stop();
             wait_for_signals();
         });
     }
@@ -192,7 +191,7 @@ private:
     boost::asio::signal_set terminal_signals_{io_};
     command_result result_;
     int lost_ = 0; ///< errno of an answer that could not be written
-    bool stop_ = false;
+    std::stop_source stop_;
 };
 
 std::string join_arguments(int argc, char** argv) {
@@ -229,7 +228,6 @@ int program::run_repl() {
         options.history_file = find_history_file();
     std::setlocale(LC_CTYPE, ""); // what is typed has characters of several bytes
     options.state_directory = options_.state_directory;
-    options.begin_command = [this] { stop_ = false; };
     options.before_output = [this] { progress_.hide(); };
     options.end_command = [this] { progress_.end(); };
     const repl* shared = nullptr;
@@ -238,6 +236,10 @@ int program::run_repl() {
     };
     controller control(options_);
     auto context = make_context(control);
+    options.begin_command = [this, &context] {
+        stop_ = std::stop_source();
+        context.stop = stop_.get_token();
+    };
     repl prompt(io_.get_executor(), context, std::move(options));
     shared = &prompt;
     int code = 1;

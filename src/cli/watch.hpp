@@ -7,7 +7,7 @@
 namespace vmplug {
 
 /// Runs a verb once a second and hands each answer that differs from the one before to `show`,
-/// until `context.stop_requested` or until `show` returns false. A failure ends it and is returned.
+/// until `context.stop` or until `show` returns false. A failure ends it and is returned.
 boost::asio::awaitable<command_result> watch(const verb& row, command_context& context,
                                              const invocation& values,
                                              std::function<bool(const nlohmann::json&)> show);

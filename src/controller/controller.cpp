@@ -12,13 +12,14 @@ using boost::asio::awaitable;
 
 struct controller::implementation {
     explicit implementation(controller_options chosen)
-        : options(std::move(chosen)), here(options), files(here.files()) {}
+        : options(std::move(chosen)), here(options), shared(here.ports()), files(here.files()) {}
 
-    use_case begin() { return use_case(here.ports(), options); }
+    use_case begin(operation_options chosen) { return use_case(shared, std::move(chosen)); }
     monitor_access access() const { return {options.greeting_deadline, options.open_monitor}; }
 
     controller_options options;
     linux_world here;
+    engine shared;
     const file_tree& files;
 };
 
@@ -81,7 +82,9 @@ awaitable<result<std::string>> controller::run_hmp(std::string guest, std::strin
 }
 
 awaitable<result<guest_view>> controller::query_guest(std::string guest) const {
-    auto running = implementation_->begin();
+    operation_options chosen;
+    chosen.greeting_deadline = implementation_->options.greeting_deadline;
+    auto running = implementation_->begin(std::move(chosen));
     co_return co_await running.query_guest(std::move(guest));
 }
 
@@ -92,34 +95,31 @@ std::optional<process_view> controller::view_device(const host_facts& host,
 }
 
 awaitable<operation_report> controller::attach(std::string guest, std::string device,
-                                               attach_request request, std::string request_id,
-                                               bool dry_run) {
-    auto running = implementation_->begin();
-    co_return co_await running.attach(std::move(guest), std::move(device), std::move(request),
-                                      std::move(request_id), dry_run);
+                                               attach_request request, operation_options options) {
+    auto running = implementation_->begin(std::move(options));
+    co_return co_await running.attach(std::move(guest), std::move(device), std::move(request));
 }
 
 awaitable<operation_report> controller::detach(std::string guest, detach_request request,
-                                               std::string request_id, bool dry_run) {
-    auto running = implementation_->begin();
-    co_return co_await running.detach(std::move(guest), std::move(request), std::move(request_id),
-                                      dry_run);
+                                               operation_options options) {
+    auto running = implementation_->begin(std::move(options));
+    co_return co_await running.detach(std::move(guest), std::move(request));
 }
 
 awaitable<operation_report> controller::bind(std::string device, bind_request request,
-                                             bool dry_run) {
-    auto running = implementation_->begin();
-    co_return co_await running.bind(std::move(device), std::move(request), dry_run);
+                                             operation_options options) {
+    auto running = implementation_->begin(std::move(options));
+    co_return co_await running.bind(std::move(device), std::move(request));
 }
 
-awaitable<operation_report> controller::release(std::string device, bool dry_run) {
-    auto running = implementation_->begin();
-    co_return co_await running.release(std::move(device), dry_run);
+awaitable<operation_report> controller::release(std::string device, operation_options options) {
+    auto running = implementation_->begin(std::move(options));
+    co_return co_await running.release(std::move(device));
 }
 
-awaitable<result<std::vector<operation_report>>> controller::recover(bool dry_run) {
-    auto running = implementation_->begin();
-    co_return co_await running.recover(dry_run);
+awaitable<result<std::vector<operation_report>>> controller::recover(operation_options options) {
+    auto running = implementation_->begin(std::move(options));
+    co_return co_await running.recover();
 }
 
 result<std::vector<operation_record>> controller::assignments() const {

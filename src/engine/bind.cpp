@@ -8,8 +8,8 @@ namespace vmplug {
 
 using boost::asio::awaitable;
 
-awaitable<operation_report> use_case::bind(std::string device, bind_request request, bool dry_run) {
-    auto ours = co_await hold_device(device, dry_run);
+awaitable<operation_report> use_case::bind(std::string device, bind_request request) {
+    auto ours = co_await hold_device(device);
     if (ours.has_error()) co_return refusal(ours.error());
     const auto seen = co_await look_around(*ours);
     if (seen.has_error()) co_return refusal(seen.error());
@@ -18,11 +18,11 @@ awaitable<operation_report> use_case::bind(std::string device, bind_request requ
     wanted.kind = operation_kind::bind;
     wanted.planned = plan_bind(request, *seen);
     wanted.busy = std::move(ours->busy);
-    co_return co_await carry_out(*ours->book, ours->held, std::move(wanted), dry_run);
+    co_return co_await carry_out(*ours->book, ours->held, std::move(wanted));
 }
 
-awaitable<operation_report> use_case::release(std::string device, bool dry_run) {
-    auto ours = co_await hold_recorded_device(device, dry_run);
+awaitable<operation_report> use_case::release(std::string device) {
+    auto ours = co_await hold_recorded_device(device);
     if (ours.has_error()) co_return refusal(ours.error());
     const auto seen = co_await look_around(*ours);
     if (seen.has_error()) co_return refusal(seen.error());
@@ -43,7 +43,7 @@ awaitable<operation_report> use_case::release(std::string device, bool dry_run) 
     wanted.busy = std::move(ours->busy);
     wanted.planned = plan_release(*bound, *seen);
     wanted.releases = bound->number;
-    co_return co_await carry_out(*ours->book, ours->held, std::move(wanted), dry_run);
+    co_return co_await carry_out(*ours->book, ours->held, std::move(wanted));
 }
 
 } // namespace vmplug

@@ -57,27 +57,25 @@ operation_record left_bound(const operation_record& attached, const world& at) {
 
 } // namespace
 
-awaitable<operation_report> use_case::detach(std::string guest, detach_request request,
-                                             std::string request_id, bool dry_run) {
-    auto opened = open_records(dry_run);
+awaitable<operation_report> use_case::detach(std::string guest, detach_request request) {
+    auto opened = open_records();
     if (opened.has_error()) co_return refusal(opened.error());
-    const request_key key{request_id, "detach " + guest + " " + request.id};
+    const request_key key{options_.request_id, "detach " + guest + " " + request.id};
     auto& book = **opened;
     auto earlier = co_await find_earlier(book, key);
     if (earlier.has_error()) co_return refusal(earlier.error());
     if (earlier->number != 0 && earlier->state == operation_state::closed)
-        co_return co_await repeat(book, std::move(*earlier), dry_run);
+        co_return co_await repeat(book, std::move(*earlier));
     // The key is known already: of a detach that is open.
     if (earlier->number != 0)
         co_return co_await go_on_detaching(book, std::move(*earlier), std::move(request),
-                                           request_key(), dry_run);
+                                           request_key());
     auto meant = co_await find_assignment(book, guest, request.id);
     if (meant.has_error()) co_return refusal(meant.error());
     if (meant->kind == operation_kind::detach)
-        co_return co_await go_on_detaching(book, std::move(*meant), std::move(request), key,
-                                           dry_run);
+        co_return co_await go_on_detaching(book, std::move(*meant), std::move(request), key);
     auto held = new_leases();
-    if (!dry_run) {
+    if (!options_.dry_run) {
         auto taken = co_await hold_again(held, *meant);
         if (taken.has_error()) co_return refusal(taken.error());
     }
@@ -89,7 +87,7 @@ awaitable<operation_report> use_case::detach(std::string guest, detach_request r
                            guest + " " + request.id,
                            "another operation has changed what is meant; repeat it",
                            {}});
-    co_return co_await detach_held(book, held, *still, std::move(request), key, dry_run);
+    co_return co_await detach_held(book, held, *still, std::move(request), key);
 }
 
 /// The one record that a guest's name and a device's id mean. An assignment belongs to a process:
@@ -143,34 +141,20 @@ awaitable<result<operation_record>> use_case::find_assignment(records& book, std
     co_return std::move(ended.front());
 }
 
-awaitable<operation_report> use_case::detach_held(records& book, const held_leases& held,
+awaitable<operation_report> use_case::detach_held(records& book, held_leases& held,
                                                   operation_record attached, detach_request request,
-                                                  request_key key, bool dry_run) {
+                                                  request_key key) {
     if (const auto fine = check_record(attached); fine.has_error())
         co_return disbelieved(std::move(attached), fine.error());
     auto seen = co_await look_around(book);
     if (seen.has_error()) co_return refusal(seen.error());
     work wanted;
-    if (dry_run) wanted.busy = co_await find_holder(attached);
+    if (options_.dry_run) wanted.busy = co_await find_holder(attached);
     wanted.kind = operation_kind::detach;
     wanted.planned = plan_detach(request, attached, *seen);
     wanted.request = std::move(key);
     wanted.releases = attached.number;
-    wanted.guest = co_await at_.vms.find_again(attached);
-    if (wanted.planned.refusals.empty() && !dry_run) {
-        auto kept = co_await keep_for_others(book, attached, *seen);
-        if (kept.has_error()) co_return refusal(kept.error());
-    }
-    co_return co_await carry_out(book, held, std::move(wanted), dry_run);
-}
-
-/// What the leaving attach knows of the way home goes to whoever still needs it, before anything
-/// else happens.
-awaitable<result<void>> use_case::keep_for_others(records& book, const operation_record& attached,
-                                                  const situation& seen) const {
-    for (auto& heir : hand_over(attached, seen))
-        if (auto saved = co_await book.save(heir); saved.has_error()) co_return saved;
-    co_return result<void>();
+    co_return co_await carry_out(book, held, std::move(wanted));
 }
 
 /// What the end of a detach leaves bound. It is on record together with that end: before it would
@@ -189,10 +173,9 @@ use_case::left_by(records& book, const operation_record& detach) const {
 
 /// A detach that was left open, with the patience of this one.
 awaitable<operation_report> use_case::go_on_detaching(records& book, operation_record record,
-                                                      detach_request request, request_key key,
-                                                      bool dry_run) {
+                                                      detach_request request, request_key key) {
     std::optional<patience> changed(patience{request.wait_guest, std::move(key)});
-    co_return co_await recover_one(book, std::move(record), dry_run, std::move(changed));
+    co_return co_await recover_one(book, std::move(record), std::move(changed));
 }
 
 } // namespace vmplug

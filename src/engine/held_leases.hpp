@@ -1,15 +1,12 @@
 #pragma once
 
-#include "port/clock.hpp"
-#include "port/guests.hpp"
-#include "port/leases.hpp"
+#include "engine/engine.hpp"
 
 #include <vmplug/host_facts.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
-#include <chrono>
-#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,7 +20,7 @@ namespace vmplug {
 /// waits while holding what another waiting one wants.
 class held_leases {
 public:
-    held_leases(lease_table& table, clock& time) : table_(&table), time_(&time) {}
+    explicit held_leases(engine& shared) : shared_(&shared) {}
 
     /// Errors: `device_busy` naming the holder; `host_stuck`: its process has ended, and the kernel
     /// is still at what it was asked for.
@@ -32,18 +29,21 @@ public:
     /// Who has the device now, for a dry run, which takes nothing; empty: nobody.
     std::string find_holder(const host_facts& host, const host_address& device) const;
 
-    /// Waits for its turn. Errors: `guest_not_ready` naming the holder when `most` has passed.
-    boost::asio::awaitable<result<void>> take_guest(guest_reference guest,
-                                                    std::chrono::milliseconds most,
-                                                    std::function<bool()> stop_requested);
+    /// Waits for its turn; `looks`: to look alone, without the lease. Errors: `guest_not_ready`
+    /// naming the holder when the limit came first.
+    boost::asio::awaitable<result<void>> take_guest(guest_reference guest, call_limit limit,
+                                                    bool looks);
+
+    /// The place at the guest that was taken last; nullptr: none was.
+    guest_seat* seat() const { return seats_.empty() ? nullptr : seats_.back().get(); }
 
     /// For who acts under them.
     std::vector<const lease*> all() const;
 
 private:
-    lease_table* table_;
-    clock* time_;
-    std::vector<std::unique_ptr<lease>> held_;
+    engine* shared_;
+    std::vector<std::unique_ptr<lease>> devices_;
+    std::vector<std::shared_ptr<guest_seat>> seats_;
 };
 
 } // namespace vmplug

@@ -1,5 +1,8 @@
 #include "engine/operation_machine.hpp"
 
+#include <vmplug/plan.hpp>
+
+#include <algorithm>
 #include <utility>
 
 namespace vmplug {
@@ -12,7 +15,8 @@ bool is_open_question(const error& failure) {
 }
 
 outcome open_verdict(const error& failure) {
-    if (failure.code == error_code::unplug_pending) return outcome::unplug_pending;
+    if (failure.code == error_code::unplug_pending || failure.code == error_code::unplug_refused)
+        return outcome::unplug_pending;
     if (is_open_question(failure)) return outcome::unknown;
     return outcome::stuck;
 }
@@ -65,10 +69,38 @@ void operation_machine::choose_direction() {
         return;
     }
     position_ = standing;
-    if (standing == record_.steps.size())
+    go_on();
+}
+
+/// With the step at `position_`, none of which is begun.
+void operation_machine::go_on() {
+    const bool home_is_next = record_.kind == operation_kind::detach && position_ > 0 && !revised_;
+    if (home_is_next)
+        next_ = {action_kind::revise, position_};
+    else if (position_ == record_.steps.size())
         close(outcome::done);
     else
-        next_ = {action_kind::observe, standing};
+        next_ = {action_kind::observe, position_};
+}
+
+void operation_machine::revised(const result<std::vector<step>>& home) {
+    if (home.has_error()) return begin_reverting(home.error());
+    revised_ = true;
+    auto& steps = record_.steps;
+    // What is half done is done with; a limit alone may have come to be needed since.
+    auto rest = steps.begin() + static_cast<std::ptrdiff_t>(position_);
+    while (rest != steps.end() && rest->state != step_state::planned &&
+           rest->planned.kind != step_kind::set_memlock)
+        ++rest;
+    steps.erase(rest, steps.end());
+    for (const auto& each : *home) {
+        const auto is_the_same = [&](const step_record& other) {
+            return other.planned.kind == each.kind &&
+                   field(other.planned.arguments, "device") == field(each.arguments, "device");
+        };
+        if (std::ranges::none_of(steps, is_the_same)) steps.emplace_back().planned = each;
+    }
+    go_on();
 }
 
 void operation_machine::observed(result<fields> prior) {
@@ -121,10 +153,8 @@ void operation_machine::applied(const result<void>& done) {
 void operation_machine::step_done() {
     current().state = step_state::applied;
     step_failure_.reset();
-    if (++position_ == record_.steps.size())
-        close(outcome::done);
-    else
-        next_ = {action_kind::observe, position_};
+    ++position_;
+    go_on();
 }
 
 /// Nothing can be seen: a kernel that hangs in the write, or in the reading, is known to be the

@@ -13,6 +13,7 @@ enum class action_kind {
     apply,   ///< do step `step`                                     -> applied()
     probe,   ///< read whether step `step` stands                    -> probed()
     revert,  ///< undo step `step`                                   -> reverted()
+    revise,  ///< plan again what is left of a way home              -> revised()
     finish,  ///< nothing more: `machine.verdict()` is the outcome
 };
 
@@ -33,6 +34,8 @@ struct action {
 ///   finds the step applied. When the probe finds nothing out, the operation stays open and nothing
 ///   is undone: it is `stuck` when the kernel is what does not answer, else `unknown`.
 /// - Reverting goes backwards, and each revert is verified by a probe.
+/// - The way home of a detach is planned when the guest has let go, and again when it is resumed:
+///   others had their turns while it was waited for.
 /// - Every ending is durable before `finish`.
 ///
 /// Lifetime: a plain value; a copy of `record()` from the journal continues where it stands.
@@ -54,6 +57,13 @@ public:
     void probed(const result<presence>& seen);
     void reverted(const result<void>& undone);
 
+    /// What step `step` did stays, for others who have taken it over: instead of its revert.
+    void handed_over() { step_absent(); }
+
+    /// `home`: all of the way, of which what is done already is left out. Errors: why it cannot be
+    /// planned now.
+    void revised(const result<std::vector<step>>& home);
+
     const operation_record& record() const { return record_; }
     operation_record& record() { return record_; }
 
@@ -65,6 +75,7 @@ private:
     void probed_at_resume(const result<presence>& seen);
     void probed_blindly(const error& why, const error& blindness);
     void step_done();
+    void go_on();
     void step_absent();
     void begin_reverting(error why);
     void revert_from(std::size_t count);
@@ -80,6 +91,7 @@ private:
     std::size_t position_ = 0;
     std::optional<error> step_failure_;
     bool resuming_ = false;
+    bool revised_ = false;    ///< its way home is what it has to be now
     bool begins_now_ = false; ///< the step that is observed was never begun before
     bool touched_ = false;    ///< something was applied, so a failure is not a refusal
 };

@@ -4,13 +4,19 @@ namespace vmplug {
 
 using boost::asio::awaitable;
 
-awaitable<result<guest_link*>> operation_runner::reach_guest(const guest_reference& guest,
-                                                             std::unique_ptr<guest_link>& link) {
-    if (link && link->is_open()) co_return link.get();
-    auto connected = co_await at_.vms.connect(guest, options_.greeting_deadline);
-    if (connected.has_error()) co_return connected.error();
-    link = std::move(*connected);
-    co_return link.get();
+awaitable<result<guest_link*>> operation_runner::reach_guest() {
+    if (!seat_)
+        co_return error{
+            error_code::internal, "guest", "an operation of the host alone asks for a guest", {}};
+    co_return co_await seat_->reach(options_.greeting_deadline);
+}
+
+/// The turn comes again also when a stop was asked for: what has begun has to be looked at.
+awaitable<result<void>> operation_runner::let_others(const std::function<awaitable<void>()>& wait) {
+    seat_->give_turn();
+    co_await wait();
+    const call_limit patient(options_.turn_deadline);
+    co_return co_await seat_->take_turn_and_lease(patient);
 }
 
 run_observer operation_runner::observer() const {
@@ -42,25 +48,24 @@ std::string sight_name(const result<presence>& seen) {
 
 } // namespace
 
-step_context operation_runner::context_for(const operation_machine& machine,
-                                           const guest_reference& guest,
-                                           std::unique_ptr<guest_link>& link,
-                                           std::chrono::milliseconds add_deadline) {
+step_context operation_runner::context_for(const operation_machine& machine) {
+    std::function<awaitable<result<void>>(const std::function<awaitable<void>()>&)> others;
+    if (seat_) others = [this](const auto& wait) { return let_others(wait); };
     return {*host_,
             at_.time,
-            [this, &guest, &link] { return reach_guest(guest, link); },
+            [this] { return reach_guest(); },
+            std::move(others),
             guest_process(machine.record()),
             options_.observer.progress,
-            options_.observer.stop_requested,
+            stop_.token(),
+            [this](std::string where) { return stop_.why(std::move(where)); },
             options_.host_deadline,
             options_.guest_deadline,
-            add_deadline};
+            options_.add_deadline};
 }
 
-awaitable<std::vector<std::string>> operation_runner::look(operation_machine& machine,
-                                                           guest_reference guest) {
-    std::unique_ptr<guest_link> link;
-    auto context = context_for(machine, guest, link, options_.guest_deadline);
+awaitable<std::vector<std::string>> operation_runner::look(operation_machine& machine) {
+    auto context = context_for(machine);
     context.progress = nullptr;
     std::vector<std::string> sights(machine.record().steps.size());
     for (auto now = machine.next(); now.kind == action_kind::probe; now = machine.next()) {
@@ -74,13 +79,11 @@ awaitable<std::vector<std::string>> operation_runner::look(operation_machine& ma
     co_return sights;
 }
 
-awaitable<void> operation_runner::run(operation_machine& machine, records& book,
-                                      guest_reference guest, std::unique_ptr<guest_link> link,
-                                      std::chrono::milliseconds add_deadline,
+awaitable<void> operation_runner::run(operation_machine& machine, records& book, company& others,
                                       std::vector<operation_record> along) {
-    auto context = context_for(machine, guest, link, add_deadline);
+    auto context = context_for(machine);
     const auto watching = observer();
-    co_await run_operation(machine, book, context, watching, along);
+    co_await run_operation(machine, book, context, watching, others, along);
 }
 
 } // namespace vmplug

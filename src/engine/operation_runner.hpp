@@ -1,5 +1,7 @@
 #pragma once
 
+#include "engine/held_leases.hpp"
+#include "engine/operation_stop.hpp"
 #include "engine/run_operation.hpp"
 #include "engine/world.hpp"
 
@@ -11,34 +13,32 @@ namespace vmplug {
 class operation_runner {
 public:
     /// `held`: what is under way keeps these leases.
-    operation_runner(world& given, const operation_options& options,
-                     const std::vector<const lease*>& held)
-        : at_(given), options_(options), host_(given.host.holding(held)) {}
+    /// They have to outlive it.
+    operation_runner(world& given, const operation_options& options, const operation_stop& stop,
+                     const held_leases& held)
+        : at_(given), options_(options), stop_(stop), seat_(held.seat()),
+          host_(given.host.holding(held.all())) {}
 
-    /// `link` is used while it is open; a lost one is made anew through `guest`. `along`: see
-    /// `run_operation`.
-    boost::asio::awaitable<void> run(operation_machine& machine, records& book,
-                                     guest_reference guest, std::unique_ptr<guest_link> link,
-                                     std::chrono::milliseconds add_deadline,
+    /// `others` and `along`: see `run_operation`.
+    boost::asio::awaitable<void> run(operation_machine& machine, records& book, company& others,
                                      std::vector<operation_record> along);
 
     /// Lets the machine look at the world as far as it can without an act. Returns what each step
     /// was found as: "stands", "absent", "half done", "not known"; empty for one that was not
     /// looked at, because its record says enough.
-    boost::asio::awaitable<std::vector<std::string>> look(operation_machine& machine,
-                                                          guest_reference guest);
+    boost::asio::awaitable<std::vector<std::string>> look(operation_machine& machine);
 
 private:
-    boost::asio::awaitable<result<guest_link*>> reach_guest(const guest_reference& guest,
-                                                            std::unique_ptr<guest_link>& link);
-    /// Refers to `guest` and `link`.
-    step_context context_for(const operation_machine& machine, const guest_reference& guest,
-                             std::unique_ptr<guest_link>& link,
-                             std::chrono::milliseconds add_deadline);
+    boost::asio::awaitable<result<guest_link*>> reach_guest();
+    boost::asio::awaitable<result<void>>
+    let_others(const std::function<boost::asio::awaitable<void>()>& wait);
+    step_context context_for(const operation_machine& machine);
     run_observer observer() const;
 
     world& at_;
     const operation_options& options_;
+    const operation_stop& stop_;
+    guest_seat* seat_; ///< nullptr: the operation concerns the host alone
     std::unique_ptr<host_control> host_;
 };
 

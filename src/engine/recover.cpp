@@ -1,4 +1,5 @@
 #include "engine/operation_runner.hpp"
+#include "engine/sharing.hpp"
 #include "engine/use_case.hpp"
 #include "step/step_kind.hpp"
 
@@ -20,15 +21,15 @@ std::optional<error> disbelief(const operation_record& record) {
 
 } // namespace
 
-awaitable<result<std::vector<operation_report>>> use_case::recover(bool dry_run) {
-    auto opened = open_records(dry_run);
+awaitable<result<std::vector<operation_report>>> use_case::recover() {
+    auto opened = open_records();
     if (opened.has_error()) co_return opened.error();
     auto& book = **opened;
     auto open = co_await book.load_open();
     if (open.has_error()) co_return open.error();
     std::vector<operation_report> reports;
     for (auto& record : *open)
-        reports.push_back(co_await recover_one(book, std::move(record), dry_run));
+        reports.push_back(co_await recover_one(book, std::move(record)));
     open = co_await book.load_open();
     if (open.has_error()) co_return open.error();
     auto assigned = co_await book.load_assignments();
@@ -42,26 +43,25 @@ awaitable<result<std::vector<operation_report>>> use_case::recover(bool dry_run)
         const bool leaving =
             std::ranges::find(*open, record.number, &operation_record::releases) != open->end();
         if (!leaving && co_await has_lost(record))
-            reports.push_back(co_await take_home(book, std::move(record), dry_run));
+            reports.push_back(co_await take_home(book, std::move(record)));
     }
     co_return reports;
 }
 
-awaitable<operation_report> use_case::repeat(records& book, operation_record earlier,
-                                             bool dry_run) {
+awaitable<operation_report> use_case::repeat(records& book, operation_record earlier) {
     operation_report report;
     if (earlier.state == operation_state::closed)
         report = settled(std::move(earlier));
     else
-        report = co_await recover_one(book, std::move(earlier), dry_run);
+        report = co_await recover_one(book, std::move(earlier));
     report.repeated = true;
     co_return report;
 }
 
 awaitable<operation_report> use_case::recover_one(records& book, operation_record record,
-                                                  bool dry_run, std::optional<patience> changed) {
+                                                  std::optional<patience> changed) {
     if (auto why = disbelief(record)) co_return disbelieved(std::move(record), std::move(*why));
-    if (dry_run) {
+    if (options_.dry_run) {
         const auto holder = co_await find_holder(record);
         if (holder.empty()) co_return co_await preview(std::move(record));
         co_return left_alone(
@@ -93,11 +93,15 @@ awaitable<operation_report> use_case::recover_one(records& book, operation_recor
 
 /// What would be done with an unfinished operation, and on what grounds. Changes nothing.
 awaitable<operation_report> use_case::preview(operation_record record) {
-    auto guest = co_await at_.vms.find_again(record);
+    auto held = new_leases();
+    if (concerns_guest(record)) {
+        const auto turn = co_await take_turn(held, co_await at_.vms.find_again(record));
+        if (turn.has_error()) co_return left_alone(std::move(record), turn.error());
+    }
     auto machine = operation_machine::resume(record);
-    operation_runner runner(at_, options_, {});
+    operation_runner runner(at_, options_, stop_, held);
     operation_report report;
-    report.seen = co_await runner.look(machine, std::move(guest));
+    report.seen = co_await runner.look(machine);
     const auto& after = machine.record();
     const bool back = after.state == operation_state::reverting;
     report.would = back ? "undo what was done" : "go on";
@@ -109,14 +113,13 @@ awaitable<operation_report> use_case::preview(operation_record record) {
 
 awaitable<operation_report> use_case::resume(records& book, const held_leases& held,
                                              operation_record record) {
-    auto guest = co_await at_.vms.find_again(record);
     auto along = co_await left_by(book, record);
     if (along.has_error()) co_return left_alone(std::move(record), along.error());
     record.runner = at_.self;
     auto machine = operation_machine::resume(std::move(record));
-    operation_runner runner(at_, options_, held.all());
-    co_await runner.run(machine, book, std::move(guest), nullptr, attach_request().add_deadline,
-                        std::move(*along));
+    sharing others(*this, book);
+    operation_runner runner(at_, options_, stop_, held);
+    co_await runner.run(machine, book, others, std::move(*along));
     co_return settled(machine.record());
 }
 
@@ -126,18 +129,19 @@ awaitable<bool> use_case::has_lost(operation_record attached) {
     if (attached.kind != operation_kind::attach) co_return false;
     const auto qemu = guest_process(attached);
     if (qemu.pid != 0 && !at_.host.is_alive(qemu)) co_return true;
-    auto guest = co_await at_.vms.find_again(attached);
-    auto link = co_await connect(std::move(guest));
+    const auto seat = shared_.guests.join(co_await at_.vms.find_again(attached));
+    const auto turn = co_await seat->take_turn(patient(options_.turn_deadline));
+    if (turn.has_error()) co_return false;
+    const auto link = co_await seat->reach(options_.greeting_deadline);
     if (link.has_error()) co_return false;
     const auto sight =
-        co_await (*link)->look(field(attached.subject, "id"), options_.guest_deadline);
+        co_await (*link)->look(field(attached.subject, "id"), patient(options_.guest_deadline));
     co_return sight.has_value() && *sight == guest_sight::gone;
 }
 
-awaitable<operation_report> use_case::take_home(records& book, operation_record attached,
-                                                bool dry_run) {
+awaitable<operation_report> use_case::take_home(records& book, operation_record attached) {
     auto held = new_leases();
-    if (!dry_run) {
+    if (!options_.dry_run) {
         auto taken = co_await hold_again(held, attached);
         if (taken.has_error()) co_return left_alone(std::move(attached), taken.error());
     }
@@ -148,7 +152,7 @@ awaitable<operation_report> use_case::take_home(records& book, operation_record 
     if (still == assigned->end()) co_return settled(std::move(attached));
     detach_request request;
     request.id = field(attached.subject, "id");
-    co_return co_await detach_held(book, held, *still, std::move(request), request_key(), dry_run);
+    co_return co_await detach_held(book, held, *still, std::move(request), request_key());
 }
 
 } // namespace vmplug

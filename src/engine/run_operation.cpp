@@ -35,9 +35,10 @@ error not_recordable(const step_record& step, const error& why) {
 
 awaitable<void> observe(operation_machine& machine, step_context& context, std::size_t i) {
     auto& step = machine.record().steps[i];
-    if (context.stop_requested && context.stop_requested()) {
-        machine.observed(
-            error{error_code::cancelled, step.planned.kind, "it was asked to stop", {}});
+    // What the guest has let go of is on its way home: that takes no time that is worth a stop.
+    const bool goes_home = machine.record().failure_policy == on_failure::hold && i > 0;
+    if (context.stop.stop_requested() && !goes_home) {
+        machine.observed(context.why_stopped(step.planned.kind));
         co_return;
     }
     const auto kind = believe(step);
@@ -81,17 +82,27 @@ awaitable<void> probe(operation_machine& machine, step_context& context, std::si
     machine.probed(co_await (*kind)->probe(context, step.planned.arguments, step.prior_state));
 }
 
-awaitable<void> revert(operation_machine& machine, step_context& context, std::size_t i) {
+awaitable<void> revert(operation_machine& machine, step_context& context, company& others,
+                       std::size_t i) {
     const auto& step = machine.record().steps[i];
     const auto kind = believe(step);
     if (kind.has_error()) {
         machine.reverted(kind.error());
         co_return;
     }
+    if ((*kind)->is_shared()) {
+        const auto taken_over = co_await others.take_over(machine.record());
+        if (taken_over.has_error()) machine.reverted(taken_over.error());
+        if (taken_over.has_value() && *taken_over) machine.handed_over();
+        if (taken_over.has_error() || *taken_over) co_return;
+    }
     // The stop that was asked for is what is being done here: it does not cut the undo short.
-    auto stop_requested = std::exchange(context.stop_requested, nullptr);
+    auto stop = std::exchange(context.stop, {});
+    // What is taken back is what was there in our turn.
+    auto let_others = std::exchange(context.let_others, nullptr);
     auto undone = co_await (*kind)->revert(context, step.planned.arguments, step.prior_state);
-    context.stop_requested = std::move(stop_requested);
+    context.stop = std::move(stop);
+    context.let_others = std::move(let_others);
     machine.reverted(undone);
 }
 
@@ -109,7 +120,8 @@ awaitable<void> save(operation_machine& machine, records& book, clock& time,
 } // namespace
 
 awaitable<void> run_operation(operation_machine& machine, records& book, step_context& context,
-                              const run_observer& observer, std::vector<operation_record>& along) {
+                              const run_observer& observer, company& others,
+                              std::vector<operation_record>& along) {
     for (auto now = machine.next(); now.kind != action_kind::finish; now = machine.next()) {
         const bool visible = now.kind == action_kind::apply || now.kind == action_kind::revert;
         if (visible && observer.before) observer.before(machine.record(), now);
@@ -127,7 +139,10 @@ awaitable<void> run_operation(operation_machine& machine, records& book, step_co
             co_await probe(machine, context, now.step);
             break;
         case action_kind::revert:
-            co_await revert(machine, context, now.step);
+            co_await revert(machine, context, others, now.step);
+            break;
+        case action_kind::revise:
+            machine.revised(co_await others.plan_home(machine.record()));
             break;
         case action_kind::finish:
             break;

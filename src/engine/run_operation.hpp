@@ -11,6 +11,22 @@ struct run_observer {
     std::function<void(const operation_record&, const action&)> before;
 };
 
+/// What an operation shares with others. Both save what others take over, before they return.
+/// Errors: what prevents it; nothing was done then.
+class company {
+public:
+    template <class T>
+    using task = boost::asio::awaitable<result<T>>;
+
+    virtual ~company() = default;
+
+    /// The way home of a detach, as the world is now.
+    virtual task<std::vector<step>> plan_home(const operation_record& detach) = 0;
+
+    /// Whether others need what an attach that is undone has raised, and have taken it over.
+    virtual task<bool> take_over(const operation_record& attach) = 0;
+};
+
 /// Obeys the machine until it has finished; its record then tells how it ended.
 ///
 /// A stop that is requested before a step begins counts as that step's failure, so what was done is
@@ -20,6 +36,6 @@ struct run_observer {
 /// about.
 boost::asio::awaitable<void> run_operation(operation_machine& machine, records& book,
                                            step_context& context, const run_observer& observer,
-                                           std::vector<operation_record>& along);
+                                           company& others, std::vector<operation_record>& along);
 
 } // namespace vmplug

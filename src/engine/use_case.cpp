@@ -1,6 +1,9 @@
 #include "engine/use_case.hpp"
 
 #include "engine/operation_runner.hpp"
+#include "engine/sharing.hpp"
+
+#include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
 
@@ -47,20 +50,28 @@ bool is_for(const operation_record& record, const std::string& guest, const std:
     return names_guest(record.subject, guest) && field(record.subject, "id") == id;
 }
 
+awaitable<void> use_case::begin_time() {
+    if (options_.deadline)
+        stop_.limit(co_await boost::asio::this_coro::executor, at_.time, *options_.deadline);
+}
+
+bool concerns_guest(const operation_record& record) {
+    return record.kind == operation_kind::attach || record.kind == operation_kind::detach;
+}
+
 held_leases use_case::new_leases() const {
-    return held_leases(at_.leases, at_.time);
+    return held_leases(shared_);
 }
 
-result<std::shared_ptr<records>> use_case::open_records(bool dry_run) const {
-    return dry_run ? at_.store.open_to_read() : at_.store.open();
+result<std::shared_ptr<records>> use_case::open_records() const {
+    return options_.dry_run ? at_.store.open_to_read() : at_.store.open();
 }
 
-result<held_device> use_case::hold(const host_facts& known, host_address address,
-                                   bool dry_run) const {
-    auto opened = open_records(dry_run);
+result<held_device> use_case::hold(const host_facts& known, host_address address) const {
+    auto opened = open_records();
     if (opened.has_error()) return opened.error();
     auto held = new_leases();
-    if (dry_run) {
+    if (options_.dry_run) {
         auto busy = held.find_holder(known, address);
         return held_device{address, std::move(*opened), std::move(held), std::move(busy)};
     }
@@ -68,7 +79,7 @@ result<held_device> use_case::hold(const host_facts& known, host_address address
     return held_device{address, std::move(*opened), std::move(held)};
 }
 
-awaitable<result<held_device>> use_case::hold_device(std::string device, bool dry_run) const {
+awaitable<result<held_device>> use_case::hold_device(std::string device) const {
     if (device.empty())
         co_return error{
             error_code::invalid_argument, "DEVICE", "the name of a device cannot be empty", {}};
@@ -76,16 +87,15 @@ awaitable<result<held_device>> use_case::hold_device(std::string device, bool dr
     const auto known = co_await at_.reader.read_names();
     const auto address = find_device(known, device);
     if (address.has_error()) co_return address.error();
-    co_return hold(known, *address, dry_run);
+    co_return hold(known, *address);
 }
 
-awaitable<result<held_device>> use_case::hold_recorded_device(std::string device,
-                                                              bool dry_run) const {
-    auto there = co_await hold_device(device, dry_run);
+awaitable<result<held_device>> use_case::hold_recorded_device(std::string device) const {
+    auto there = co_await hold_device(device);
     const auto address = parse_host_address(device);
     if (there.has_value() || there.error().code != error_code::device_not_found || !address)
         co_return there;
-    auto gone = hold(host_facts(), *address, dry_run);
+    auto gone = hold(host_facts(), *address);
     if (gone.has_error()) co_return gone;
     const auto assigned = co_await gone->book->load_assignments();
     if (assigned.has_error()) co_return assigned.error();
@@ -113,8 +123,7 @@ awaitable<result<void>> use_case::hold_again(held_leases& held, operation_record
     const auto known = co_await at_.reader.read_functions();
     // The device's is not waited for: whoever has it works on it.
     if (auto taken = held.take_device(known, *device); taken.has_error()) co_return taken;
-    if (record.kind == operation_kind::bind || record.kind == operation_kind::release)
-        co_return result<void>{};
+    if (!concerns_guest(record)) co_return result<void>{};
     auto guest = co_await at_.vms.find_again(record);
     co_return co_await take_turn(held, std::move(guest));
 }
@@ -127,8 +136,7 @@ awaitable<std::string> use_case::find_holder(const operation_record& record) con
 }
 
 awaitable<result<void>> use_case::take_turn(held_leases& held, guest_reference guest) const {
-    return held.take_guest(std::move(guest), options_.turn_deadline,
-                           options_.observer.stop_requested);
+    return held.take_guest(std::move(guest), patient(options_.turn_deadline), options_.dry_run);
 }
 
 awaitable<result<situation>> use_case::look_around(records& book) const {
@@ -151,13 +159,9 @@ awaitable<result<situation>> use_case::look_around(held_device& ours) const {
     co_return seen;
 }
 
-awaitable<result<std::unique_ptr<guest_link>>> use_case::connect(guest_reference guest) const {
-    return at_.vms.connect(std::move(guest), options_.greeting_deadline);
-}
-
 /// QEMU shows the path that it was given a device by; who the device is, the host says.
 awaitable<result<guest_facts>> use_case::survey(guest_link& link) const {
-    auto facts = co_await link.survey(options_.guest_deadline);
+    auto facts = co_await link.survey(patient(options_.guest_deadline));
     if (facts.has_error()) co_return facts;
     for (auto& device : facts->devices) {
         if (!device.host.starts_with("/sys/")) continue;
@@ -170,7 +174,10 @@ awaitable<result<guest_facts>> use_case::survey(guest_link& link) const {
 awaitable<result<guest_view>> use_case::query_guest(std::string guest) {
     auto found = co_await at_.vms.find(std::move(guest), std::nullopt);
     if (found.has_error()) co_return found.error();
-    auto link = co_await connect(*found);
+    const auto seat = shared_.guests.join(*found);
+    const auto turn = co_await seat->take_turn(patient(options_.turn_deadline));
+    if (turn.has_error()) co_return turn.error();
+    const auto link = co_await seat->reach(options_.greeting_deadline);
     if (link.has_error()) co_return link.error();
     const auto answering = co_await at_.vms.find_process(*found, **link);
     if (answering.has_error()) co_return answering.error();
@@ -184,13 +191,13 @@ awaitable<result<guest_view>> use_case::query_guest(std::string guest) {
     co_return view;
 }
 
-awaitable<operation_report> use_case::carry_out(records& book, const held_leases& held, work wanted,
-                                                bool dry_run) {
+awaitable<operation_report> use_case::carry_out(records& book, const held_leases& held,
+                                                work wanted) {
     if (!wanted.planned.refusals.empty()) co_return refusal(std::move(wanted.planned));
     if (!wanted.busy.empty())
         wanted.planned.notes.push_back("another operation works on it now: " + wanted.busy);
     operation_report report;
-    if (!dry_run) {
+    if (!options_.dry_run) {
         auto record = make_record(wanted.kind, wanted.planned);
         record.request_id = wanted.request.id;
         record.asked = wanted.request.asked;
@@ -200,9 +207,9 @@ awaitable<operation_report> use_case::carry_out(records& book, const held_leases
         auto along = co_await left_by(book, record);
         if (along.has_error()) co_return refusal(along.error());
         operation_machine machine(std::move(record));
-        operation_runner runner(at_, options_, held.all());
-        co_await runner.run(machine, book, std::move(wanted.guest), std::move(wanted.link),
-                            wanted.add_deadline, std::move(*along));
+        operation_runner runner(at_, options_, stop_, held);
+        sharing others(*this, book);
+        co_await runner.run(machine, book, others, std::move(*along));
         report = settled(machine.record());
     }
     report.planned = std::move(wanted.planned);

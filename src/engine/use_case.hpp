@@ -1,7 +1,9 @@
 #pragma once
 
+#include "engine/engine.hpp"
 #include "engine/held_leases.hpp"
-#include "engine/world.hpp"
+#include "engine/operation_machine.hpp"
+#include "engine/operation_stop.hpp"
 #include "plan/plan_attach.hpp"
 
 #include <vmplug/controller.hpp>
@@ -24,6 +26,9 @@ operation_report settled(operation_record record);
 /// Whether `record` is about the device `id` of the guest that a person calls `guest`.
 bool is_for(const operation_record& record, const std::string& guest, const std::string& id);
 
+/// Whether an operation has a guest, and not the host alone.
+bool concerns_guest(const operation_record& record);
+
 /// A device that is ours for one operation, and the records to write it to.
 struct held_device {
     host_address address;
@@ -43,11 +48,8 @@ struct work {
     operation_kind kind{};
     plan planned;
     request_key request;
-    std::int64_t releases = 0;        ///< the operation that it takes back
-    guest_reference guest;            ///< not needed for what concerns the host alone
-    std::unique_ptr<guest_link> link; ///< nullptr: made when it is needed
-    std::chrono::milliseconds add_deadline = attach_request().add_deadline;
-    std::string busy = {}; ///< of a dry run: who works on the device
+    std::int64_t releases = 0; ///< the operation that it takes back
+    std::string busy = {};     ///< of a dry run: who works on the device
 };
 
 /// One operation, from the request to its report: what attach.cpp, detach.cpp, bind.cpp and
@@ -61,15 +63,14 @@ public:
     using task = boost::asio::awaitable<result<T>>;
     using report_task = boost::asio::awaitable<operation_report>;
 
-    use_case(world& given, operation_options chosen) : at_(given), options_(std::move(chosen)) {}
+    use_case(engine& shared, operation_options chosen)
+        : shared_(shared), at_(shared.at), options_(std::move(chosen)), stop_(options_.stop) {}
 
-    report_task attach(std::string guest, std::string device, attach_request request,
-                       std::string request_id, bool dry_run);
-    report_task detach(std::string guest, detach_request request, std::string request_id,
-                       bool dry_run);
-    report_task bind(std::string device, bind_request request, bool dry_run);
-    report_task release(std::string device, bool dry_run);
-    task<std::vector<operation_report>> recover(bool dry_run);
+    report_task attach(std::string guest, std::string device, attach_request request);
+    report_task detach(std::string guest, detach_request request);
+    report_task bind(std::string device, bind_request request);
+    report_task release(std::string device);
+    task<std::vector<operation_report>> recover();
 
     /// Asks a guest what it has.
     task<guest_view> query_guest(std::string guest);
@@ -79,15 +80,15 @@ private:
     held_leases new_leases() const;
 
     /// To be written to; for a dry run, which makes no file, to be read alone.
-    result<std::shared_ptr<records>> open_records(bool dry_run) const;
+    result<std::shared_ptr<records>> open_records() const;
 
     /// Resolves what a person calls the device, opens the records and takes the device's lease,
     /// without waiting for it. A dry run takes nothing and makes no file.
-    task<held_device> hold_device(std::string device, bool dry_run) const;
+    task<held_device> hold_device(std::string device) const;
 
     /// The same for a device that may have left the machine, as long as a record tells of it.
-    task<held_device> hold_recorded_device(std::string device, bool dry_run) const;
-    result<held_device> hold(const host_facts& known, host_address address, bool dry_run) const;
+    task<held_device> hold_recorded_device(std::string device) const;
+    result<held_device> hold(const host_facts& known, host_address address) const;
 
     /// Takes the leases of an operation that is on record: the device's, and its guest's when it
     /// has one.
@@ -95,37 +96,38 @@ private:
 
     /// Who works on the device of an operation that is on record; empty: nobody.
     boost::asio::awaitable<std::string> find_holder(const operation_record& record) const;
+    /// To act; for a dry run, to look.
     task<void> take_turn(held_leases& held, guest_reference guest) const;
 
     /// The host and the records as they are now. Under the leases, it stays true until they are
     /// given back.
     task<situation> look_around(records& book) const;
     task<situation> look_around(held_device& ours) const;
-    task<std::unique_ptr<guest_link>> connect(guest_reference guest) const;
     task<guest_facts> survey(guest_link& link) const;
 
     /// Refuses, tells what would be done, or does it.
-    report_task carry_out(records& book, const held_leases& held, work wanted, bool dry_run);
+    report_task carry_out(records& book, const held_leases& held, work wanted);
 
     /// The earlier operation of a request id; number 0 when there is none.
     /// Errors: `invalid_argument` when that one was asked to do something else.
     task<operation_record> find_earlier(records& book, const request_key& key) const;
 
     /// An earlier operation of the same request id, settled first when its process has died.
-    report_task repeat(records& book, operation_record earlier, bool dry_run);
+    report_task repeat(records& book, operation_record earlier);
 
-    task<std::unique_ptr<guest_link>> reach(held_leases* held, guest_reference& guest,
-                                            std::optional<std::uint32_t> uid);
+    /// Connects in the guest's turn, and finds out whose guest it is before it is asked for
+    /// anything.
+    task<guest_link*> reach(held_leases& held, guest_reference& guest,
+                            std::optional<std::uint32_t> uid);
     report_task attach_held(held_device& ours, guest_reference guest, attach_request request,
-                            request_key key, bool dry_run);
+                            request_key key);
 
     task<operation_record> find_assignment(records& book, std::string guest, std::string id);
-    report_task detach_held(records& book, const held_leases& held, operation_record attached,
-                            detach_request request, request_key key, bool dry_run);
+    report_task detach_held(records& book, held_leases& held, operation_record attached,
+                            detach_request request, request_key key);
     report_task go_on_detaching(records& book, operation_record record, detach_request request,
-                                request_key key, bool dry_run);
-    task<void> keep_for_others(records& book, const operation_record& attached,
-                               const situation& seen) const;
+                                request_key key);
+    class sharing;
     task<std::vector<operation_record>> left_by(records& book,
                                                 const operation_record& detach) const;
 
@@ -137,15 +139,21 @@ private:
         std::string wait_ms() const { return std::to_string(wait_guest.count()); }
     };
 
-    report_task recover_one(records& book, operation_record record, bool dry_run,
+    report_task recover_one(records& book, operation_record record,
                             std::optional<patience> changed = {});
     report_task preview(operation_record record);
     report_task resume(records& book, const held_leases& held, operation_record record);
     boost::asio::awaitable<bool> has_lost(operation_record attached);
-    report_task take_home(records& book, operation_record attached, bool dry_run);
+    report_task take_home(records& book, operation_record attached);
 
+    /// From here on the time of the operation runs.
+    boost::asio::awaitable<void> begin_time();
+    call_limit patient(std::chrono::milliseconds most) const { return {most, stop_.token()}; }
+
+    engine& shared_;
     world& at_;
     operation_options options_;
+    operation_stop stop_;
 };
 
 } // namespace vmplug

@@ -13,11 +13,11 @@ public:
     explicit hmp_guest_link(std::unique_ptr<hmp_monitor> connection)
         : monitor_(std::move(connection)) {}
 
-    task<guest_facts> survey(duration deadline) override;
-    task<void> device_add(std::string arguments, duration deadline) override;
-    task<void> device_del(std::string qdev_id, duration deadline) override;
-    task<guest_sight> look(std::string qdev_id, duration deadline) override;
-    boost::asio::awaitable<void> wait_for_change(std::string qdev_id, duration most) override;
+    task<guest_facts> survey(call_limit limit) override;
+    task<void> device_add(std::string arguments, call_limit limit) override;
+    task<void> device_del(std::string qdev_id, call_limit limit) override;
+    task<guest_sight> look(std::string qdev_id, call_limit limit) override;
+    std::unique_ptr<device_watch> watch(std::string qdev_id) override;
     std::string address() const override { return monitor_->address(); }
     int descriptor() const override { return monitor_->descriptor(); }
     bool is_open() const override { return monitor_->is_open(); }
@@ -26,7 +26,6 @@ private:
     hmp_line_runner runner();
 
     std::unique_ptr<hmp_monitor> monitor_;
-    duration pause_{50}; ///< grows with each wait: every look costs QEMU its whole device tree
 };
 
 } // namespace vmplug

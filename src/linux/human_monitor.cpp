@@ -14,6 +14,7 @@ namespace {
 using boost::asio::awaitable;
 using nlohmann::json;
 using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 
 /// A value as a property list takes it: commas are doubled.
 std::string property_value(const json& value) {
@@ -31,29 +32,32 @@ bool is_unknown(const result<std::string>& output) {
 
 } // namespace
 
-awaitable<result<std::string>> run_hmp_line(monitor& through, std::string line,
-                                            milliseconds deadline) {
+awaitable<result<std::string>> run_hmp_line(monitor& through, std::string line, call_limit limit) {
     const qapi::human_monitor_command command{line};
     typed_call asked(through, command);
-    auto output = co_await asked.wait(deadline);
+    auto output = co_await asked.wait(limit.most(), limit.stop());
     if (output.has_error()) co_return output.error();
     std::erase(*output, '\r');
     co_return hmp::judge(line, std::move(*output));
 }
 
 awaitable<result<guest_facts>> survey_over_hmp(hmp_line_runner run, std::string version,
-                                               milliseconds deadline) {
+                                               call_limit limit) {
+    const auto end = steady_clock::now() + limit.most();
+    const auto left = [&] {
+        return limit.within(std::chrono::duration_cast<milliseconds>(end - steady_clock::now()));
+    };
     hmp_survey asking(std::move(version));
     const auto lines = hmp_survey_lines();
     for (std::size_t i = 0; i < lines.size(); ++i) {
-        const auto output = co_await run(lines[i], deadline);
+        const auto output = co_await run(lines[i], left());
         // What QEMU refuses is missing in the facts; anything else means no answer at all.
         if (output.has_error() && !is_unknown(output)) co_return output.error();
         if (output.has_value()) asking.answer(i, *output);
     }
     const auto bus_lines = asking.bus_lines();
     for (std::size_t i = 0; i < bus_lines.size(); ++i) {
-        const auto output = co_await run(bus_lines[i], deadline);
+        const auto output = co_await run(bus_lines[i], left());
         if (output.has_error() && !is_unknown(output)) co_return output.error();
         // A QEMU that does not know the line knows none of them.
         if (output.has_error() && i == 0) break;
@@ -64,10 +68,10 @@ awaitable<result<guest_facts>> survey_over_hmp(hmp_line_runner run, std::string 
 }
 
 awaitable<result<guest_sight>> look_over_hmp(hmp_line_runner run, std::string qdev_id,
-                                             milliseconds deadline) {
-    auto output = co_await run("info qtree", deadline);
+                                             call_limit limit) {
+    auto output = co_await run("info qtree", limit);
     const bool listed = is_unknown(output);
-    if (listed) output = co_await run("info pci", deadline);
+    if (listed) output = co_await run("info pci", limit);
     if (output.has_error()) co_return output.error();
     const auto tree = listed ? parse_pci_list(*output) : parse_device_tree(*output);
     const auto* device = tree.find(qdev_id);

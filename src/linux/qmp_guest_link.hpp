@@ -15,21 +15,20 @@ class qmp_guest_link final : public guest_link {
 public:
     explicit qmp_guest_link(std::unique_ptr<monitor> connection);
 
-    task<guest_facts> survey(duration deadline) override;
-    task<void> device_add(std::string arguments, duration deadline) override;
-    task<void> device_del(std::string qdev_id, duration deadline) override;
-    task<guest_sight> look(std::string qdev_id, duration deadline) override;
-    boost::asio::awaitable<void> wait_for_change(std::string qdev_id, duration most) override;
+    task<guest_facts> survey(call_limit limit) override;
+    task<void> device_add(std::string arguments, call_limit limit) override;
+    task<void> device_del(std::string qdev_id, call_limit limit) override;
+    task<guest_sight> look(std::string qdev_id, call_limit limit) override;
+    std::unique_ptr<device_watch> watch(std::string qdev_id) override;
     std::string address() const override;
     int descriptor() const override { return monitor_->descriptor(); }
     bool is_open() const override { return monitor_->is_open(); }
 
 private:
     hmp_line_runner runner();
-    task<guest_facts> ask(duration deadline);
+    task<guest_facts> ask(call_limit limit);
 
     std::unique_ptr<monitor> monitor_;
-    event_queue events_;
     bool ask_by_hmp_ = false; ///< its QMP cannot tell what its human monitor can
 };
 

@@ -33,7 +33,8 @@ struct hmp_monitor::connection {
     std::array<char, 65536> buffer{};
 
     asio::awaitable<result<std::size_t>> read_some(steady_clock::time_point until);
-    asio::awaitable<result<std::string>> read_output(milliseconds deadline);
+    asio::awaitable<result<std::string>> read_output(milliseconds deadline,
+                                                     std::stop_token stop = {});
     error end(error why);
 };
 
@@ -75,13 +76,23 @@ hmp_monitor::connection::read_some(steady_clock::time_point until) {
 }
 
 /// Reads until the prompt is there and nothing follows it.
-asio::awaitable<result<std::string>> hmp_monitor::connection::read_output(milliseconds deadline) {
+asio::awaitable<result<std::string>> hmp_monitor::connection::read_output(milliseconds deadline,
+                                                                          std::stop_token stop) {
     const auto end_of_patience = steady_clock::now() + deadline;
+    const std::stop_callback wake(stop, [this] {
+        boost::system::error_code ignored;
+        socket.cancel(ignored);
+    });
     for (;;) {
         const auto quiet = session.quiet_time();
         const auto until =
             quiet ? std::min(end_of_patience, steady_clock::now() + *quiet) : end_of_patience;
         const auto size = co_await read_some(until);
+        if (stop.stop_requested())
+            co_return end({error_code::cancelled,
+                           address,
+                           "the call was given up; what was sent may still run",
+                           {}});
         if (size.has_error()) co_return end(size.error());
         if (*size == 0 && quiet) co_return session.take_output();
         if (*size > 0) session.receive(std::string_view(buffer.data(), *size));
@@ -122,7 +133,8 @@ hmp_monitor::connect(monitor_address address, monitor_options options) {
                     {}};
 }
 
-asio::awaitable<result<std::string>> hmp_monitor::call(std::string line, milliseconds deadline) {
+asio::awaitable<result<std::string>> hmp_monitor::call(std::string line, milliseconds deadline,
+                                                       std::stop_token stop) {
     auto& now = *connection_;
     if (now.ended) co_return error{error_code::monitor_gone, now.address, now.ended->text, {}};
     const auto text = now.session.begin(line);
@@ -131,7 +143,7 @@ asio::awaitable<result<std::string>> hmp_monitor::call(std::string line, millise
                                                       asio::as_tuple(asio::use_awaitable));
     if (failure)
         co_return now.end({error_code::connection_lost, now.address, failure.message(), {}});
-    auto output = co_await now.read_output(deadline);
+    auto output = co_await now.read_output(deadline, std::move(stop));
     if (output.has_error()) co_return output.error();
     co_return hmp::judge(line, std::move(*output));
 }

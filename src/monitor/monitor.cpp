@@ -96,7 +96,7 @@ struct event_queue::state {
 
     /// The next one, null at the deadline. Errors: `monitor_gone`.
     static asio::awaitable<result<reported>> next(std::shared_ptr<state> queue,
-                                                  milliseconds deadline);
+                                                  milliseconds deadline, std::stop_token stop);
 
     asio::steady_timer wake;
     std::deque<reported> events;
@@ -263,9 +263,11 @@ std::uint64_t event_queue::dropped() const {
 }
 
 asio::awaitable<result<event_queue::state::reported>>
-event_queue::state::next(std::shared_ptr<state> queue, milliseconds deadline) {
-    if (queue->events.empty() && !queue->ended) {
+event_queue::state::next(std::shared_ptr<state> queue, milliseconds deadline,
+                         std::stop_token stop) {
+    if (queue->events.empty() && !queue->ended && !stop.stop_requested()) {
         queue->wake.expires_after(deadline);
+        const std::stop_callback wake_up(stop, [&queue] { queue->wake.cancel(); });
         co_await queue->wake.async_wait(asio::as_tuple(asio::use_awaitable));
     }
     if (queue->events.empty() && queue->ended) co_return *queue->ended;
@@ -273,8 +275,9 @@ event_queue::state::next(std::shared_ptr<state> queue, milliseconds deadline) {
     co_return queue->take();
 }
 
-asio::awaitable<result<std::optional<monitor_event>>> event_queue::next(milliseconds deadline) {
-    const auto event = co_await state::next(state_, deadline);
+asio::awaitable<result<std::optional<monitor_event>>> event_queue::next(milliseconds deadline,
+                                                                        std::stop_token stop) {
+    const auto event = co_await state::next(state_, deadline, std::move(stop));
     if (event.has_error()) co_return event.error();
     if (!*event) co_return std::optional<monitor_event>();
     const auto& raw = (*event)->raw;
@@ -283,9 +286,9 @@ asio::awaitable<result<std::optional<monitor_event>>> event_queue::next(millisec
     co_return std::optional(std::move(made));
 }
 
-asio::awaitable<result<std::optional<qapi::event>>> typed_events::next(event_queue& from,
-                                                                       milliseconds deadline) {
-    const auto event = co_await event_queue::state::next(from.state_, deadline);
+asio::awaitable<result<std::optional<qapi::event>>>
+typed_events::next(event_queue& from, milliseconds deadline, std::stop_token stop) {
+    const auto event = co_await event_queue::state::next(from.state_, deadline, std::move(stop));
     if (event.has_error()) co_return event.error();
     if (!*event) co_return std::optional<qapi::event>();
     co_return std::optional((*event)->typed);
@@ -302,14 +305,16 @@ pending_call::~pending_call() {
     state_->owner->calls.erase(state_->number);
 }
 
-asio::awaitable<result<json>> pending_call::wait(milliseconds deadline) {
+asio::awaitable<result<json>> pending_call::wait(milliseconds deadline, std::stop_token stop) {
     const auto call = state_;
-    bool cancelled = false;
-    if (!call->answer) {
+    bool cancelled = stop.stop_requested();
+    if (!call->answer && !cancelled) {
         call->wake.expires_after(deadline);
+        const std::stop_callback wake_up(stop, [&call] { call->wake.cancel(); });
         co_await call->wake.async_wait(asio::as_tuple(asio::use_awaitable));
         const auto cancellation = co_await asio::this_coro::cancellation_state;
-        cancelled = cancellation.cancelled() != asio::cancellation_type::none;
+        cancelled =
+            stop.stop_requested() || cancellation.cancelled() != asio::cancellation_type::none;
     }
     if (call->answer) co_return *call->answer;
     const bool sent = call->owner->session.forget(call->number);
@@ -371,9 +376,9 @@ pending_call monitor::start(std::string command, std::string arguments, int desc
 }
 
 asio::awaitable<result<json>> monitor::call(std::string command, std::string arguments,
-                                            milliseconds deadline) {
+                                            milliseconds deadline, std::stop_token stop) {
     auto started = start(std::move(command), std::move(arguments));
-    co_return co_await started.wait(deadline);
+    co_return co_await started.wait(deadline, std::move(stop));
 }
 
 std::unique_ptr<monitor> monitor::share() const {

@@ -19,9 +19,9 @@ public:
     ///
     /// Errors: as of `pending_call::wait`; `protocol_violation` and `limit_exceeded` for an answer
     /// that has not the form that QEMU gives it. The command ran then.
-    boost::asio::awaitable<result<typename Command::reply>>
-    wait(std::chrono::milliseconds deadline) {
-        const auto answer = co_await call_.wait(deadline);
+    boost::asio::awaitable<result<typename Command::reply>> wait(std::chrono::milliseconds deadline,
+                                                                 std::stop_token stop = {}) {
+        const auto answer = co_await call_.wait(deadline, std::move(stop));
         if (answer.has_error()) co_return answer.error();
         co_return Command::parse(*answer);
     }

@@ -11,7 +11,7 @@ namespace vmplug {
 struct typed_events {
     /// As `event_queue::next`, errors and deadline too. `from` outlives the call.
     static boost::asio::awaitable<result<std::optional<qapi::event>>>
-    next(event_queue& from, std::chrono::milliseconds deadline);
+    next(event_queue& from, std::chrono::milliseconds deadline, std::stop_token stop = {});
 };
 
 } // namespace vmplug

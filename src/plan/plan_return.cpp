@@ -21,25 +21,26 @@ error unsettled(const operation_record& record, const std::string& device) {
 }
 
 bool is_raised_limit(const step_record& step) {
-    return step.planned.kind == step_kind::set_memlock && step.state == step_state::applied;
+    return step.planned.kind == step_kind::set_memlock &&
+           (step.state == step_state::begun || step.state == step_state::applied);
 }
 
-bool is_leaving(const operation_record& record, const situation& seen) {
-    return std::ranges::any_of(
-        seen.open, [&](const operation_record& other) { return other.releases == record.number; });
-}
-
-/// Another device of the same QEMU that stays, so the limit has to.
-const operation_record* find_limit_sharer(const operation_record& attach, const situation& seen) {
-    const auto found = std::ranges::find_if(seen.assigned, [&](const operation_record& other) {
-        return other.number != attach.number && other.kind == operation_kind::attach &&
-               guest_process(other) == guest_process(attach) && !is_leaving(other, seen);
+/// Whether the guest may have the device still. What takes it back says when it has let go.
+bool may_be_in_guest(const operation_record& attach, const situation& seen) {
+    if (attach.state != operation_state::closed)
+        return std::ranges::any_of(attach.steps, [](const step_record& each) {
+            return each.planned.kind == step_kind::device_add &&
+                   (each.state == step_state::begun || each.state == step_state::applied);
+        });
+    return std::ranges::none_of(seen.open, [&](const operation_record& other) {
+        return other.releases == attach.number && !other.steps.empty() &&
+               other.steps.front().state == step_state::applied;
     });
-    return found == seen.assigned.end() ? nullptr : &*found;
 }
 
 /// Puts the limit back, unless another device of the same QEMU needs it.
-void add_memlock_return(const operation_record& attach, const situation& seen, plan& made) {
+void add_memlock_return(const operation_record& attach, const situation& seen,
+                        std::vector<step>& home) {
     if (find_limit_sharer(attach, seen)) return;
     for (const auto& step : attach.steps) {
         if (!is_raised_limit(step)) continue;
@@ -47,7 +48,7 @@ void add_memlock_return(const operation_record& attach, const situation& seen, p
         arguments.erase("size_bytes");
         arguments["soft_bytes"] = field(step.prior_state, "soft_bytes");
         arguments["hard_bytes"] = field(step.prior_state, "hard_bytes");
-        made.steps.push_back({step_kind::set_memlock, std::move(arguments)});
+        home.push_back({step_kind::set_memlock, std::move(arguments)});
     }
 }
 
@@ -60,7 +61,10 @@ std::vector<step_record> missing_steps(const operation_record& from, const opera
             return wanted(other) && field(other.planned.arguments, "device") ==
                                         field(step.planned.arguments, "device");
         };
-        if (wanted(step) && std::ranges::none_of(to.steps, has_it)) steps.push_back(step);
+        if (!wanted(step) || std::ranges::any_of(to.steps, has_it)) continue;
+        steps.push_back(step);
+        // Whether it was done in the end: who takes it over puts back what was before.
+        steps.back().state = step_state::applied;
     }
     return steps;
 }
@@ -89,6 +93,18 @@ void put_first(operation_record& heir, const std::vector<step_record>& steps) {
 
 } // namespace
 
+const operation_record* find_limit_sharer(const operation_record& attach, const situation& seen) {
+    const auto shares = [&](const operation_record& other) {
+        return other.number != attach.number && other.kind == operation_kind::attach &&
+               guest_process(other) == guest_process(attach) && may_be_in_guest(other, seen);
+    };
+    for (const auto* records : {&seen.assigned, &seen.open}) {
+        const auto found = std::ranges::find_if(*records, shares);
+        if (found != records->end()) return &*found;
+    }
+    return nullptr;
+}
+
 std::vector<step> plan_binding_return(const operation_record& attach) {
     std::vector<step> steps;
     for (auto each = attach.steps.rbegin(); each != attach.steps.rend(); ++each) {
@@ -114,25 +130,47 @@ const operation_record* find_sharer(const operation_record& attach, const situat
     return found == seen.assigned.end() ? nullptr : &*found;
 }
 
-std::vector<operation_record> hand_over(const operation_record& attach, const situation& seen) {
-    std::map<std::int64_t, operation_record> heirs;
-    const auto give = [&](const operation_record* heir, bool (*wanted)(const step_record&)) {
-        if (!heir) return;
-        const auto steps = missing_steps(attach, *heir, wanted);
-        if (!steps.empty()) put_first(heirs.try_emplace(heir->number, *heir).first->second, steps);
-    };
-    give(find_sharer(attach, seen), is_binding);
-    if (const auto* heir = find_limit_sharer(attach, seen)) {
-        give(heir, is_raised_limit);
-        auto known = heirs.find(heir->number);
-        auto kept = known == heirs.end() ? *heir : known->second;
-        if (keep_lower_limit(attach, kept)) heirs.insert_or_assign(heir->number, std::move(kept));
-    }
+namespace {
+
+using heirs = std::map<std::int64_t, operation_record>;
+
+void give(const operation_record& from, const operation_record& to,
+          bool (*wanted)(const step_record&), heirs& changed) {
+    const auto steps = missing_steps(from, to, wanted);
+    if (!steps.empty()) put_first(changed.try_emplace(to.number, to).first->second, steps);
+}
+
+void give_limit(const operation_record& from, const situation& seen, heirs& changed) {
+    const auto* heir = find_limit_sharer(from, seen);
+    if (!heir) return;
+    give(from, *heir, is_raised_limit, changed);
+    const auto known = changed.find(heir->number);
+    auto kept = known == changed.end() ? *heir : known->second;
+    if (keep_lower_limit(from, kept)) changed.insert_or_assign(heir->number, std::move(kept));
+}
+
+std::vector<operation_record> to_records(heirs changed) {
     std::vector<operation_record> records;
-    records.reserve(heirs.size());
-    for (auto& [number, heir] : heirs)
+    records.reserve(changed.size());
+    for (auto& [number, heir] : changed)
         records.push_back(std::move(heir));
     return records;
+}
+
+} // namespace
+
+std::vector<operation_record> hand_over(const operation_record& attach, const situation& seen) {
+    heirs changed;
+    if (const auto* heir = find_sharer(attach, seen)) give(attach, *heir, is_binding, changed);
+    give_limit(attach, seen, changed);
+    return to_records(std::move(changed));
+}
+
+std::vector<operation_record> hand_over_limit(const operation_record& attach,
+                                              const situation& seen) {
+    heirs changed;
+    give_limit(attach, seen, changed);
+    return to_records(std::move(changed));
 }
 
 std::vector<step_record> binding_steps(const operation_record& attach) {
@@ -162,6 +200,14 @@ plan plan_release(const operation_record& bound, const situation& seen) {
     return made;
 }
 
+std::vector<step> plan_way_home(const operation_record& attach, const situation& seen,
+                                bool keep_bound) {
+    std::vector<step> home;
+    if (!keep_bound && !find_sharer(attach, seen)) home = plan_binding_return(attach);
+    add_memlock_return(attach, seen, home);
+    return home;
+}
+
 plan plan_detach(const detach_request& request, const operation_record& attach,
                  const situation& seen) {
     plan made;
@@ -174,17 +220,14 @@ plan plan_detach(const detach_request& request, const operation_record& attach,
     made.steps.push_back(
         {step_kind::device_del,
          {{"id", request.id}, {"wait_ms", std::to_string(request.wait_guest.count())}}});
-    if (const auto* sharer = find_sharer(attach, seen)) {
+    if (const auto* sharer = find_sharer(attach, seen))
         made.notes.push_back("the group stays with " + field(sharer->subject, "id") +
                              "; the last device of it to leave takes the others home");
-    } else if (request.keep_bound) {
-        // Its end makes a bind of what it leaves.
+    // Its end makes a bind of what it leaves.
+    else if (request.keep_bound)
         made.subject["keep_bound"] = "true";
-    } else {
-        for (auto& step : plan_binding_return(attach))
-            made.steps.push_back(std::move(step));
-    }
-    add_memlock_return(attach, seen, made);
+    for (auto& each : plan_way_home(attach, seen, request.keep_bound))
+        made.steps.push_back(std::move(each));
     return made;
 }
 

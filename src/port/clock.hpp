@@ -3,6 +3,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
+#include <stop_token>
 
 namespace vmplug {
 
@@ -19,8 +20,9 @@ public:
     /// For records that a person reads.
     virtual std::chrono::system_clock::time_point date() const = 0;
 
-    /// Waits on the executor of the calling coroutine.
-    virtual boost::asio::awaitable<void> wait(duration time) = 0;
+    /// Waits on the executor of the calling coroutine, no longer than until a stop is asked for.
+    virtual boost::asio::awaitable<void> wait(duration time, std::stop_token stop) = 0;
+    boost::asio::awaitable<void> wait(duration time) { return wait(time, {}); }
 };
 
 } // namespace vmplug

@@ -1,5 +1,6 @@
 #include "port/machine_clock.hpp"
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -14,9 +15,11 @@ std::chrono::system_clock::time_point machine_clock::date() const {
     return std::chrono::system_clock::now();
 }
 
-boost::asio::awaitable<void> machine_clock::wait(duration time) {
+boost::asio::awaitable<void> machine_clock::wait(duration time, std::stop_token stop) {
     boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, time);
-    co_await timer.async_wait(boost::asio::use_awaitable);
+    const std::stop_callback wake(stop, [&timer] { timer.cancel(); });
+    if (stop.stop_requested()) co_return;
+    co_await timer.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
 }
 
 } // namespace vmplug

@@ -6,6 +6,8 @@
 #include <vmplug/plan.hpp>
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 namespace vmplug {
 namespace {
@@ -52,13 +54,16 @@ awaitable<result<fields>> confirm_guest_kind::apply(step_context& context, const
     const auto end =
         context.time.now() + milliseconds(number_field<std::int64_t>(arguments, "wait_ms"));
     auto interval = first_look_after;
+    const guest_link* heard = nullptr;
+    std::unique_ptr<device_watch> watch;
     if (context.progress) context.progress("waiting for the guest to configure " + id);
     for (;;) {
         // QEMU has the device: an answer that is lost or late is no reason to take it back.
         auto sight = co_await look_for_device(context, id);
         if (sight.has_error()) {
-            if (context.time.now() >= end) co_return not_seen(sight.error());
-            co_await context.time.wait(interval);
+            if (context.stop.stop_requested() || context.time.now() >= end)
+                co_return not_seen(sight.error());
+            co_await context.time.wait(interval, context.stop);
             interval = std::min(interval * 2, longest_interval);
             continue;
         }
@@ -68,11 +73,13 @@ awaitable<result<fields>> confirm_guest_kind::apply(step_context& context, const
                             "the guest gave the device back at once",
                             {}};
         if (*sight == guest_sight::configured) co_return fields{{"guest", "configured"}};
-        const bool stopped = context.stop_requested && context.stop_requested();
-        if (stopped || context.time.now() >= end) co_return fields{{"guest", "added"}};
+        if (context.stop.stop_requested() || context.time.now() >= end)
+            co_return fields{{"guest", "added"}};
         auto link = co_await context.guest();
         if (link.has_error()) co_return not_seen(link.error());
-        co_await (*link)->wait_for_change(id, interval);
+        if (std::exchange(heard, *link) != *link) watch = (*link)->watch(id);
+        const call_limit most(interval, context.stop);
+        co_await watch->next(most);
         interval = std::min(interval * 2, longest_interval);
     }
 }

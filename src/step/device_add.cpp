@@ -60,7 +60,8 @@ awaitable<result<fields>> device_add_kind::apply(step_context& context, const fi
     auto link = co_await context.guest();
     if (link.has_error()) co_return link.error();
     auto json = field(arguments, "arguments");
-    auto added = co_await (*link)->device_add(std::move(json), context.add_deadline);
+    const call_limit patient(context.add_deadline, context.stop);
+    auto added = co_await (*link)->device_add(std::move(json), patient);
     if (added.has_error()) co_return added.error();
     co_return fields{};
 }

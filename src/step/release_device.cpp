@@ -4,6 +4,8 @@
 #include "step/wait.hpp"
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 namespace vmplug {
 namespace {
@@ -16,13 +18,18 @@ using std::chrono::milliseconds;
 constexpr milliseconds ask_again_after{6000};
 /// "guest is busy (power indicator blinking)": the port is still at the previous add.
 constexpr milliseconds busy_retry_after{1000};
-constexpr milliseconds look_interval{500};
+/// Events tell it at once, where QEMU has them (1.5); a look is for those that it has not.
+constexpr milliseconds first_look_after{500};
+constexpr milliseconds longest_interval{2000};
 constexpr milliseconds end_deadline{5000};
 constexpr milliseconds end_interval{10};
 
 bool is_gone_for_good(const step_context& context) {
     return context.qemu.pid != 0 && !context.host.is_alive(context.qemu);
 }
+
+/// For a look after a stop: somebody waits for the end.
+constexpr milliseconds hurried_look{5000};
 
 /// A QEMU that is ending closes its monitor first and its devices later. Waits for the end when the
 /// monitor was lost; a QEMU that lives on is left as soon as that is clear.
@@ -40,6 +47,25 @@ awaitable<bool> ends_soon(step_context& context, error_code lost) {
 milliseconds until(clock::time_point end, const clock& time) {
     const auto left = std::chrono::duration_cast<milliseconds>(end - time.now());
     return std::max(left, milliseconds(0));
+}
+
+/// A stop shortens a look, and does not prevent it: what becomes of the device depends on it.
+awaitable<result<guest_sight>> look_through(guest_link& link, std::string qdev_id,
+                                            const step_context& context) {
+    if (!context.stop.stop_requested()) {
+        const call_limit patient(context.guest_deadline, context.stop);
+        auto sight = co_await link.look(qdev_id, patient);
+        if (sight.has_value() || sight.error().code != error_code::cancelled) co_return sight;
+    }
+    const call_limit hurried(std::min(hurried_look, context.guest_deadline));
+    co_return co_await link.look(std::move(qdev_id), hurried);
+}
+
+error refused(const std::string& qdev_id) {
+    return {error_code::unplug_refused,
+            "device_del " + qdev_id,
+            "the guest has answered that it does not let go of the device",
+            {}};
 }
 
 error pending(const std::string& qdev_id, const std::string& last_words) {
@@ -63,7 +89,7 @@ awaitable<result<guest_sight>> look_for_device(step_context& context, std::strin
     auto link = co_await context.guest();
     auto sight = result<guest_sight>(guest_sight::gone);
     if (link.has_value())
-        sight = co_await (*link)->look(std::move(qdev_id), context.guest_deadline);
+        sight = co_await look_through(**link, std::move(qdev_id), context);
     else
         sight = link.error();
     if (sight.has_value()) co_return sight;
@@ -71,29 +97,78 @@ awaitable<result<guest_sight>> look_for_device(step_context& context, std::strin
     co_return sight;
 }
 
+namespace {
+
+/// Asks for it again when an earlier request can have been forgotten, and hears what comes of it.
+class release_request {
+public:
+    release_request(step_context& context, std::string qdev_id)
+        : context_(context), qdev_id_(std::move(qdev_id)), ask_at_(context.time.now()) {}
+
+    /// Errors: as of `guest_link::device_del`, but what QEMU says is kept.
+    awaitable<result<void>> ask(guest_link& link) {
+        // A new connection hears nothing of what the old one was told.
+        if (std::exchange(heard_, &link) != &link) watch_ = link.watch(qdev_id_);
+        if (context_.time.now() < ask_at_) co_return result<void>();
+        const call_limit patient(context_.guest_deadline, context_.stop);
+        auto asked = co_await link.device_del(qdev_id_, patient);
+        const bool busy = asked.has_error() && asked.error().code == error_code::command_failed;
+        if (asked.has_error() && !busy) co_return asked;
+        last_words_ = busy ? asked.error().text : std::string();
+        ask_at_ = context_.time.now() + (busy ? busy_retry_after : ask_again_after);
+        if (context_.progress) context_.progress("waiting for the guest to let go of " + qdev_id_);
+        co_return result<void>();
+    }
+
+    /// Until something is heard, or it is time to ask again. Others may have the guest meanwhile.
+    /// Errors: our turn did not come again.
+    awaitable<result<void>> hear(clock::time_point end) {
+        const auto left = until(std::min(end, ask_at_), context_.time);
+        const call_limit most(std::min(left, interval_), context_.stop);
+        interval_ = std::min(interval_ * 2, longest_interval);
+        const std::function<awaitable<void>()> listen = [this, most]() -> awaitable<void> {
+            news_ = co_await watch_->next(most);
+        };
+        if (!context_.let_others) {
+            co_await listen();
+            co_return result<void>();
+        }
+        co_return co_await context_.let_others(listen);
+    }
+
+    guest_news news() const { return news_; }
+    const std::string& last_words() const { return last_words_; }
+
+private:
+    step_context& context_;
+    std::string qdev_id_;
+    clock::time_point ask_at_;
+    milliseconds interval_ = first_look_after;
+    const guest_link* heard_ = nullptr;
+    std::unique_ptr<device_watch> watch_;
+    guest_news news_ = guest_news::nothing;
+    std::string last_words_;
+};
+
+} // namespace
+
 awaitable<result<void>> release_device(step_context& context, std::string qdev_id,
                                        milliseconds most) {
     const auto end = context.time.now() + most;
-    auto ask_at = context.time.now();
-    std::string last_words;
+    release_request request(context, qdev_id);
     for (;;) {
-        auto sight = co_await look_for_device(context, qdev_id);
+        const auto sight = co_await look_for_device(context, qdev_id);
         if (sight.has_error()) co_return sight.error();
         if (*sight == guest_sight::gone) co_return result<void>{};
-        auto link = co_await context.guest();
+        if (request.news() == guest_news::refused) co_return refused(qdev_id);
+        const auto link = co_await context.guest();
         if (link.has_error()) co_return link.error();
-        if (context.time.now() >= ask_at) {
-            auto asked = co_await (*link)->device_del(qdev_id, context.guest_deadline);
-            const bool refused = asked.has_error();
-            if (refused && asked.error().code != error_code::command_failed) co_return asked;
-            last_words = refused ? asked.error().text : std::string();
-            ask_at = context.time.now() + (refused ? busy_retry_after : ask_again_after);
-            if (context.progress) context.progress("waiting for the guest to let go of " + qdev_id);
-        }
-        const bool stopped = context.stop_requested && context.stop_requested();
-        if (stopped || context.time.now() >= end) co_return pending(qdev_id, last_words);
-        co_await (*link)->wait_for_change(qdev_id,
-                                          std::min(look_interval, until(end, context.time)));
+        const auto asked = co_await request.ask(**link);
+        if (asked.has_error() && asked.error().code != error_code::cancelled) co_return asked;
+        if (asked.has_error() || context.stop.stop_requested() || context.time.now() >= end)
+            co_return pending(qdev_id, request.last_words());
+        const auto again = co_await request.hear(end);
+        if (again.has_error()) co_return pending(qdev_id, again.error().text);
     }
 }
 

@@ -53,6 +53,7 @@ class set_memlock_kind final : public step_kind_handler {
 public:
     std::string_view name() const override { return step_kind::set_memlock; }
     std::string describe(const fields& arguments) const override;
+    bool is_shared() const override { return true; }
     result<void> check(const fields& arguments, const fields& prior) const override;
     std::vector<std::string> manual_undo(const fields& arguments, const fields& prior,
                                          const fields& subject) const override;

@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <span>
+#include <stop_token>
 #include <string>
 
 namespace vmplug {
@@ -23,14 +24,22 @@ struct step_context {
     /// The guest's link, made when it is first needed. Errors: why there is none.
     std::function<boost::asio::awaitable<result<guest_link*>>()> guest;
 
+    /// Lets other operations of this process have the guest while something is waited for; empty:
+    /// the turn is kept. Errors: it did not come again.
+    std::function<boost::asio::awaitable<result<void>>(
+        const std::function<boost::asio::awaitable<void>()>&)>
+        let_others;
+
     /// The QEMU that the operation began with; pid 0 when it is not known.
     process_identity qemu;
 
     /// Told what a step waits for; may be empty.
     std::function<void(const std::string&)> progress;
 
-    /// The operation was asked to stop: waits end early.
-    std::function<bool()> stop_requested;
+    /// The operation was asked to stop: waits end early, and no step begins.
+    std::stop_token stop;
+    /// Why it was, for the step whose failure it is.
+    std::function<error(std::string where)> why_stopped;
 
     std::chrono::milliseconds host_deadline{10'000};  ///< of one write to the kernel
     std::chrono::milliseconds guest_deadline{30'000}; ///< of one command to QEMU
@@ -57,6 +66,9 @@ public:
     /// Parses every field into its type, and holds nothing back: what fails here is never used.
     /// `prior` is empty before the step was begun. Errors: `journal_corrupt`.
     virtual result<void> check(const fields& arguments, const fields& prior) const = 0;
+
+    /// Whether other devices of the same guest may need what it did.
+    virtual bool is_shared() const { return false; }
 
     /// Commands for a shell that undo it by hand, for an operation that is stuck. They lead to the
     /// state before from whatever state there is, and do nothing when they are repeated. `subject`

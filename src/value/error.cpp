@@ -101,6 +101,9 @@ constexpr std::array catalogue{
     error_entry{unplug_pending, "unplug_pending",
                 "The guest was asked to release the device and has not done it yet. A guest that "
                 "is paused, not booted or without hot-plug support does not."},
+    error_entry{unplug_refused, "unplug_refused",
+                "The guest was asked to release the device and has answered that it does not: a "
+                "driver or a program in it holds the device."},
     error_entry{not_attached, "not_attached", "The guest has no device of that id."},
     error_entry{
         memlock_too_low, "memlock_too_low",

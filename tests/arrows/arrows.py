@@ -32,7 +32,7 @@ ARROWS = {
     "src/command/typing": ({"command/text", "plan", "qmp"}, {"boost/asio", "nlohmann"}),
     "src/command/render": ({"command/table", "command/text"}, {"nlohmann", "pci/"}),
     "src/command/handle": ({"command/render", "command/table", "command/text", "command/typing", "controller",
-                            "judge", "plan", "qmp"}, {"boost/asio", "nlohmann"}),
+                            "judge", "plan", "port", "qmp"}, {"boost/asio", "nlohmann"}),
     "src/command/complete": ({"command/render", "command/table", "command/text", "controller"},
                              {"boost/asio"}),
     "src/repl": ({*COMMAND, "qmp"}, {"boost/asio", "boost/system", "nlohmann"}),

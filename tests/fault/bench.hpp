@@ -49,9 +49,9 @@ public:
     bool run(const operation& what, std::function<void(const std::string&)> progress = {}) {
         if (!process_ || !process_->is_alive())
             process_ = std::make_unique<simulated_process>(world, disk, locks, ++started_);
-        operation_options options;
-        options.observer.progress = std::move(progress);
-        use_case running(process_->at(), options);
+        auto chosen = options;
+        chosen.observer.progress = std::move(progress);
+        use_case running(process_->shared(), chosen);
         bool lived = true;
         const auto work = [&]() -> awaitable<void> {
             try {
@@ -71,12 +71,14 @@ public:
 
     bool recover() {
         return run([this](use_case& running) -> awaitable<operation_report> {
-            auto settled = co_await running.recover(false);
+            auto settled = co_await running.recover();
             REQUIRE(settled.has_value());
             reports = std::move(*settled);
             co_return reports.empty() ? operation_report() : reports.back();
         });
     }
+
+    operation_options options; ///< of those that are run
 
     operation_report report;               ///< of the last that lived
     operation_record last;                 ///< its record
@@ -93,14 +95,14 @@ inline awaitable<operation_report> attach(use_case& running) {
     request.id = "nic0";
     request.with_group = true;
     request.wait_guest = std::chrono::milliseconds(1);
-    return running.attach("web", left, request, "", false);
+    return running.attach("web", left, request);
 }
 
 inline awaitable<operation_report> detach(use_case& running) {
     detach_request request;
     request.id = "nic0";
     request.wait_guest = std::chrono::milliseconds(100);
-    return running.detach("web", request, "", false);
+    return running.detach("web", request);
 }
 
 inline awaitable<operation_report> detach_and_keep(use_case& running) {
@@ -108,24 +110,24 @@ inline awaitable<operation_report> detach_and_keep(use_case& running) {
     request.id = "nic0";
     request.wait_guest = std::chrono::milliseconds(100);
     request.keep_bound = true;
-    return running.detach("web", request, "", false);
+    return running.detach("web", request);
 }
 
 inline awaitable<operation_report> bind(use_case& running) {
     bind_request request;
     request.with_group = true;
-    return running.bind(left, request, false);
+    return running.bind(left, request);
 }
 
 inline awaitable<operation_report> bind_by_new_id(use_case& running) {
     bind_request request;
     request.with_group = true;
     request.binding = binding_way::new_id;
-    return running.bind(left, request, false);
+    return running.bind(left, request);
 }
 
 inline awaitable<operation_report> release(use_case& running) {
-    return running.release(left, false);
+    return running.release(left);
 }
 
 inline void do_first(bench& on, awaitable<operation_report> (*what)(use_case&)) {

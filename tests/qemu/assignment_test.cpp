@@ -69,7 +69,9 @@ struct state {
         const auto run = [&]() -> boost::asio::awaitable<void> {
             detach_request request;
             request.id = "nic0";
-            report = co_await control.detach(guest, request, "", true);
+            operation_options chosen;
+            chosen.dry_run = true;
+            report = co_await control.detach(guest, request, chosen);
         };
         boost::asio::co_spawn(io, run, boost::asio::detached);
         io.run();

@@ -123,8 +123,8 @@ private:
     void disturb() {
         const auto name = any_guest();
         auto& guest = world_.guests[name];
-        const auto what = chance(12);
-        if (what < 7) tell(name + " is disturbed: " + std::to_string(what));
+        const auto what = chance(13);
+        if (what < 8) tell(name + " is disturbed: " + std::to_string(what));
         switch (what) {
         case 0:
             world_.set_paused(guest, !guest.paused);
@@ -150,6 +150,9 @@ private:
             break;
         case 6:
             remove_module(one_in(2) ? "e1000" : "e1000e");
+            break;
+        case 7:
+            guest.keeps = !guest.keeps;
             break;
         default:
             break;
@@ -202,18 +205,23 @@ private:
         chosen.observer.progress = [this, who](const std::string& text) { tell(who + " " + text); };
         if (one_in(6)) {
             ++tally_.stops;
-            const auto at = time_.now() + milliseconds(chance(500));
-            chosen.observer.stop_requested = [this, at] { return time_.now() >= at; };
+            std::stop_source source;
+            chosen.stop = source.get_token();
+            time_.later(milliseconds(chance(500)), [source]() mutable { source.request_stop(); });
         }
         return chosen;
     }
 
     awaitable<void> call(simulated_process& in, std::string who) {
-        use_case running(in.at(), options(who));
-        operation_report report;
+        auto chosen = options(who);
         const auto what = chance(10);
+        chosen.dry_run = one_in(what > 7 ? 4 : 8);
+        if (what < 4) chosen.request_id = any_key();
+        if (one_in(6)) chosen.deadline = milliseconds(chance(400));
+        use_case running(in.shared(), chosen);
+        operation_report report;
         if (what < 4) {
-            report = co_await attach(running, who);
+            report = co_await attach(running, who, chosen.request_id);
         } else if (what < 6) {
             report = co_await detach(running, who);
         } else if (what == 6) {
@@ -221,17 +229,16 @@ private:
             request.with_group = one_in(2);
             const auto device = any_device();
             tell(who + " bind " + device);
-            report = co_await running.bind(device, request, one_in(8));
+            report = co_await running.bind(device, request);
         } else if (what == 7) {
             auto device = any_device();
             for (const auto& each : disk_.assignments())
                 if (each.kind == operation_kind::bind) device = field(each.subject, "device");
             tell(who + " release " + device);
-            report = co_await running.release(device, one_in(8));
+            report = co_await running.release(device);
         } else {
-            const bool dry_run = one_in(4);
-            tell(who + (dry_run ? " recover --dry-run" : " recover"));
-            const auto reports = co_await running.recover(dry_run);
+            tell(who + (chosen.dry_run ? " recover, dry run" : " recover"));
+            const auto reports = co_await running.recover();
             if (reports.has_error()) co_return tell(who + " " + reports.error().text);
             for (const auto& each : *reports)
                 judge(who, each);
@@ -240,26 +247,26 @@ private:
         judge(who, report);
     }
 
-    awaitable<operation_report> attach(use_case& running, std::string who) {
-        attach_request request;
-        auto device = any_device();
-        auto guest = any_guest();
-        request.id = "dev" + device.substr(5, 2) + device.substr(8, 2);
-        request.with_group = one_in(2);
-        request.wait_guest = milliseconds(chance(300));
-        std::string key;
-        const bool again = !asked_.empty() && one_in(3);
-        if (again) {
+    /// A caller's key, new or of an earlier request; mostly none.
+    std::string any_key() {
+        if (!asked_.empty() && one_in(3)) {
             ++tally_.repeats;
-            std::tie(key, guest, device) = asked_[chance(asked_.size())];
-            request.id = "dev" + device.substr(5, 2) + device.substr(8, 2);
-        } else if (one_in(2)) {
-            key = "key" + std::to_string(asked_.size());
-            asked_.emplace_back(key, guest, device);
+            return std::next(asked_.begin(), static_cast<long>(chance(asked_.size())))->first;
         }
+        return one_in(2) ? "key" + std::to_string(asked_.size()) : std::string();
+    }
+
+    awaitable<operation_report> attach(use_case& running, std::string who, std::string key) {
+        auto asked = std::pair(any_guest(), any_device());
+        if (!key.empty()) asked = asked_.try_emplace(key, asked).first->second;
+        const auto& [guest, device] = asked;
+        attach_request request;
+        request.id = "dev" + device.substr(5, 2) + device.substr(8, 2);
+        // The same key has to ask for the same.
+        request.with_group = key.empty() ? one_in(2) : key.back() % 2 == 0;
+        request.wait_guest = milliseconds(chance(300));
         tell(who + " attach " + guest + " " + device + " " + key);
-        const bool dry_run = one_in(8);
-        co_return co_await running.attach(guest, device, request, key, dry_run);
+        co_return co_await running.attach(guest, device, request);
     }
 
     awaitable<operation_report> detach(use_case& running, std::string who) {
@@ -275,7 +282,7 @@ private:
         request.wait_guest = milliseconds(chance(2000));
         request.keep_bound = one_in(4);
         tell(who + " detach " + guest + " " + request.id + (request.keep_bound ? " kept" : ""));
-        co_return co_await running.detach(guest, request, "", one_in(8));
+        co_return co_await running.detach(guest, request);
     }
 
     /// A verdict has to be true when it is given.
@@ -313,7 +320,7 @@ private:
         tell("calm");
         world_.faults.clear();
         for (auto& [name, guest] : world_.guests) {
-            guest.rejects = guest.refuses = false;
+            guest.rejects = guest.refuses = guest.keeps = false;
             world_.set_paused(guest, false);
         }
         const auto last = process(0);
@@ -333,23 +340,23 @@ private:
     }
 
     awaitable<void> recover(simulated_process& in) {
-        use_case running(in.at(), {});
-        const auto reports = co_await running.recover(false);
+        use_case running(in.shared(), {});
+        const auto reports = co_await running.recover();
         if (reports.has_error()) co_return note("recover: " + reports.error().text);
         for (const auto& each : *reports)
             judge("recover", each);
     }
 
     awaitable<void> take_home(simulated_process& in, operation_record assigned) {
-        use_case running(in.at(), {});
+        use_case running(in.shared(), {});
         operation_report report;
         if (assigned.kind == operation_kind::bind) {
-            report = co_await running.release(field(assigned.subject, "device"), false);
+            report = co_await running.release(field(assigned.subject, "device"));
         } else {
             detach_request request;
             request.id = field(assigned.subject, "id");
             request.wait_guest = std::chrono::seconds(30);
-            report = co_await running.detach(field(assigned.subject, "guest"), request, "", false);
+            report = co_await running.detach(field(assigned.subject, "guest"), request);
         }
         judge("home", report);
     }
@@ -375,7 +382,7 @@ private:
     simulated_locks locks_;
     std::shared_ptr<simulated_process> processes_[processes];
     int started_ = 0;
-    std::vector<std::tuple<std::string, std::string, std::string>> asked_; ///< key, guest, device
+    std::map<std::string, std::pair<std::string, std::string>> asked_; ///< by key: guest, device
     std::string wrong_;
     std::string story_;
     tally tally_;
@@ -466,10 +473,10 @@ TEST_CASE("500 attaches to 500 guests at once") {
         for (int i = first; i < last; ++i, ++address) {
             auto attach = [&, device = address->first,
                            guest = "vm" + std::to_string(i)]() -> awaitable<void> {
-                use_case running(one.at(), {});
+                use_case running(one.shared(), {});
                 attach_request request;
                 request.id = "nic0";
-                const auto report = co_await running.attach(guest, device, request, "", false);
+                const auto report = co_await running.attach(guest, device, request);
                 if (report.ended == outcome::done) ++done;
             };
             asio::co_spawn(io, std::move(attach), asio::detached);

@@ -8,6 +8,35 @@
 
 namespace vmplug::testing {
 
+/// What is heard of a device since this was made.
+class fake_watch final : public device_watch {
+public:
+    fake_watch(fake_world& world, fake_world::guest_state& guest, std::string qdev_id,
+               std::function<boost::asio::awaitable<void>()> pause)
+        : world_(world), guest_(guest), qdev_id_(std::move(qdev_id)), pause_(std::move(pause)),
+          told_(guest.told), refusals_(guest.refusals[qdev_id_]) {}
+
+    boost::asio::awaitable<guest_news> next(call_limit limit) override {
+        if (guest_.told == told_ && !limit.stop().stop_requested()) {
+            virtual_clock::signal& heard = guest_.changed;
+            const std::stop_callback wake(limit.stop(), [&heard] { heard.raise(); });
+            co_await world_.time.wait_for(limit.most(), &heard);
+        }
+        co_await pause_();
+        if (std::exchange(told_, guest_.told) == guest_.told) co_return guest_news::nothing;
+        const auto before = std::exchange(refusals_, guest_.refusals[qdev_id_]);
+        co_return refusals_ == before ? guest_news::changed : guest_news::refused;
+    }
+
+private:
+    fake_world& world_;
+    fake_world::guest_state& guest_;
+    std::string qdev_id_;
+    std::function<boost::asio::awaitable<void>()> pause_;
+    int told_;
+    int refusals_;
+};
+
 /// A connection to the QEMU that runs now: another one of the same name is not at its end.
 class fake_guest final : public guest_link {
 public:
@@ -21,7 +50,7 @@ public:
         if (guest().identity == identity_) --guest().clients;
     }
 
-    task<guest_facts> survey(duration) override {
+    task<guest_facts> survey(call_limit) override {
         co_await pause_();
         if (!is_open()) co_return lost();
         guest_facts facts;
@@ -45,23 +74,24 @@ public:
         co_return facts;
     }
 
-    task<void> device_add(std::string arguments, duration) override {
-        co_await pause_();
-        if (!is_open()) co_return lost();
+    task<void> device_add(std::string arguments, call_limit limit) override {
+        auto served = co_await wait_until_served(limit);
+        if (served.has_error()) co_return served;
+        if (guest().add_takes.count() > 0) co_return co_await add_slowly(arguments, limit);
         co_return world_.faults.act("device_add", error_code::timed_out,
                                     [&] { return add(arguments); });
     }
 
-    task<void> device_del(std::string qdev_id, duration) override {
-        co_await pause_();
-        if (!is_open()) co_return lost();
+    task<void> device_del(std::string qdev_id, call_limit limit) override {
+        auto served = co_await wait_until_served(limit);
+        if (served.has_error()) co_return served;
         co_return world_.faults.act("device_del", error_code::timed_out,
                                     [&] { return remove(qdev_id); });
     }
 
-    task<guest_sight> look(std::string qdev_id, duration) override {
-        co_await pause_();
-        if (!is_open()) co_return lost();
+    task<guest_sight> look(std::string qdev_id, call_limit limit) override {
+        const auto served = co_await wait_until_served(limit);
+        if (served.has_error()) co_return served.error();
         if (world_.faults.loses_answer())
             co_return error{error_code::timed_out, "qom-list", "no answer came", {}};
         const bool there = guest().devices.contains(qdev_id);
@@ -73,9 +103,8 @@ public:
         co_return there && !guest().rejects ? guest_sight::configured : guest_sight::gone;
     }
 
-    boost::asio::awaitable<void> wait_for_change(std::string, duration most) override {
-        co_await world_.time.wait_for(most, &guest().changed);
-        co_await pause_();
+    std::unique_ptr<device_watch> watch(std::string qdev_id) override {
+        return std::make_unique<fake_watch>(world_, guest(), std::move(qdev_id), pause_);
     }
     std::string address() const override { return "qmp:/run/" + name_; }
     bool is_open() const override {
@@ -87,6 +116,33 @@ private:
     fake_world::guest_state& guest() { return world_.guests.at(name_); }
     static error lost() {
         return {error_code::connection_lost, "QMP", "QEMU closed the monitor", {}};
+    }
+
+    /// QEMU takes one command after another. Errors: the limit came first.
+    task<void> wait_until_served(call_limit limit) {
+        co_await pause_();
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(guest().busy_until -
+                                                                                world_.time.now());
+        if (left.count() > 0) co_await world_.time.wait(std::min(left, limit.most()), limit.stop());
+        if (!is_open()) co_return lost();
+        if (world_.time.now() >= guest().busy_until) co_return result<void>();
+        if (limit.stop().stop_requested())
+            co_return error{error_code::cancelled, "QMP", "the call was given up", {}};
+        co_return error{error_code::timed_out, "QMP", "no answer came", {}};
+    }
+
+    /// It goes on when nobody waits for it any more.
+    task<void> add_slowly(std::string arguments, call_limit limit) {
+        auto& now = guest();
+        now.busy_until = world_.time.now() + now.add_takes;
+        const auto added = std::make_shared<result<void>>();
+        world_.time.later(now.add_takes, [this_guest = &now, world = &world_, name = name_,
+                                          pause = pause_, arguments, added] {
+            if (this_guest->runs) *added = fake_guest(*world, name, pause).add(arguments);
+        });
+        auto served = co_await wait_until_served(limit);
+        if (served.has_error()) co_return served;
+        co_return *added;
     }
 
     result<void> add(const std::string& text) {
@@ -104,6 +160,8 @@ private:
             if (device.group == group && !device.driver.empty() && device.driver != "vfio-pci")
                 return refusal;
         if (world_.devices.at(host).driver != "vfio-pci") return refusal;
+        // "vfio_dma_map: Cannot allocate memory".
+        if (guest().memlock.soft_bytes <= fake_world::first_memlock_bytes) return refusal;
         guest().devices[id] = host;
         guest().buses[id] = arguments.value("bus", "");
         return {};
@@ -113,10 +171,11 @@ private:
     result<void> remove(const std::string& id) {
         if (!guest().devices.contains(id)) return {};
         guest().leaving.insert(id);
-        world_.time.later(world_.latency() * 10, [&world = world_, name = name_, who = identity_] {
-            auto& state = world.guests.at(name);
-            if (state.runs && state.identity == who) world.let_go(state);
-        });
+        world_.time.later(guest().lets_go_after.value_or(world_.latency() * 10),
+                          [&world = world_, name = name_, who = identity_] {
+                              auto& state = world.guests.at(name);
+                              if (state.runs && state.identity == who) world.let_go(state);
+                          });
         return {};
     }
 

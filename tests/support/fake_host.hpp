@@ -142,6 +142,8 @@ public:
             auto* guest = world_.find_pid(pid);
             if (!guest) return error{error_code::host_io, "prlimit", "No such process", {}};
             guest->memlock = limits;
+            if (limits.soft_bytes <= fake_world::first_memlock_bytes && !guest->devices.empty())
+                world_.violations.push_back("a limit was taken from a guest that needs it");
             return {};
         });
     }

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -50,17 +51,28 @@ struct fake_world {
         bool operator==(const device_state&) const = default;
     };
 
+    /// What a QEMU begins with: not enough to give its memory to a device.
+    static constexpr std::uint64_t first_memlock_bytes = 65536;
+
     struct guest_state {
         std::map<std::string, std::string> devices; ///< qdev_id -> address
         std::map<std::string, std::string> buses;   ///< qdev_id -> bus
         std::set<std::string> leaving;              ///< asked to go: they do when the guest runs
+        std::map<std::string, int> refusals;        ///< how often it has told that they stay
+        int told = 0;                               ///< events
         virtual_clock::signal changed;
         int clients = 0; ///< of its monitor, which serves one at a time
-        host_control::memlock memlock{65536, 65536};
+        host_control::memlock memlock{first_memlock_bytes, first_memlock_bytes};
         process_identity identity;
         bool runs = true;
         bool rejects = false; ///< gives back what it gets, as a guest does that is still booting
         bool refuses = false; ///< QEMU does
+        /// How long it takes to let go; nothing: ten times what anything takes.
+        std::optional<std::chrono::milliseconds> lets_go_after;
+        bool keeps = false; ///< tells that it lets nothing go
+        /// How long a device_add takes; QEMU answers nothing else meanwhile.
+        std::chrono::milliseconds add_takes{0};
+        virtual_clock::time_point busy_until{};
         bool paused = false;
     };
 
@@ -105,22 +117,28 @@ struct fake_world {
             if (guest.identity.pid == pid) return &guest;
         return nullptr;
     }
+    static void tell(guest_state& which) {
+        ++which.told;
+        which.changed.raise();
+    }
     /// QEMU ends: the kernel closes what it had open.
     void end(guest_state& which) {
         which.runs = false;
         which.devices.clear();
         which.buses.clear();
         which.leaving.clear();
-        which.changed.raise();
+        tell(which);
     }
     /// The guest lets go of what it was asked for.
     void let_go(guest_state& which) {
         if (which.paused) return;
         for (const auto& id : std::exchange(which.leaving, {})) {
+            if (which.keeps) ++which.refusals[id];
+            if (which.keeps) continue;
             which.devices.erase(id);
             which.buses.erase(id);
         }
-        which.changed.raise();
+        tell(which);
     }
     void set_paused(guest_state& which, bool paused) {
         which.paused = paused;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/world.hpp"
+#include "engine/engine.hpp"
 #include "support/fake_guest.hpp"
 #include "support/fake_host.hpp"
 
@@ -82,7 +82,7 @@ public:
     simulated_process(const simulated_process&) = delete;
     simulated_process& operator=(const simulated_process&) = delete;
 
-    world& at() { return at_; }
+    engine& shared() { return shared_; }
     bool is_alive() const { return alive_; }
 
     /// Whatever runs in it ends at its next act.
@@ -407,6 +407,7 @@ private:
     store store_;
     table leases_;
     world at_;
+    engine shared_{at_};
 };
 
 } // namespace vmplug::testing

@@ -49,7 +49,12 @@ public:
     std::chrono::system_clock::time_point date() const override {
         return std::chrono::system_clock::time_point(now_.time_since_epoch());
     }
-    boost::asio::awaitable<void> wait(duration time) override { return wait_for(time, nullptr); }
+    using clock::wait;
+    boost::asio::awaitable<void> wait(duration time, std::stop_token stop) override {
+        signal stopped;
+        const std::stop_callback wake(stop, [&stopped] { stopped.raise(); });
+        if (!stop.stop_requested()) co_await wait_for(time, &stopped);
+    }
 
     /// Ends at the signal, if that is raised first.
     boost::asio::awaitable<void> wait_for(duration time, signal* early) {

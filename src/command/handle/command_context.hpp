@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include <functional>
+#include <stop_token>
+#include <string>
 
 namespace vmplug {
 
@@ -14,7 +16,8 @@ struct command_context {
 
     /// Takes what comes bit by bit (events).
     std::function<void(const nlohmann::json&)> emit;
-    std::function<bool()> stop_requested;
+    std::stop_token stop;
+    std::function<void(const std::string& text)> progress; ///< of operations
 };
 
 } // namespace vmplug

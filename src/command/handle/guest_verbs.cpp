@@ -1,7 +1,7 @@
 #include "command/handle/handlers.hpp"
-#include "command/handle/side_by_side.hpp"
 #include "command/render/json_text.hpp"
 #include "command/text/json_member.hpp"
+#include "port/side_by_side.hpp"
 
 #include <vmplug/monitor.hpp>
 

@@ -26,7 +26,7 @@ constexpr milliseconds reconnect_interval{200};
 boost::asio::awaitable<result<void>> emit_events(command_context& context, monitor& connection) {
     auto events = connection.subscribe();
     std::uint64_t dropped = 0;
-    while (!context.stop_requested()) {
+    while (!context.stop.stop_requested()) {
         auto event = co_await events.next(stop_interval);
         if (event.has_error()) co_return event.error();
         if (events.dropped() != dropped) {
@@ -45,7 +45,7 @@ boost::asio::awaitable<result<void>> emit_events(command_context& context, monit
 boost::asio::awaitable<std::unique_ptr<monitor>> await_monitor(command_context& context,
                                                                std::string guest) {
     boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
-    while (!context.stop_requested()) {
+    while (!context.stop.stop_requested()) {
         auto connected = co_await context.control.connect(guest);
         if (connected.has_value()) co_return std::move(*connected);
         timer.expires_after(reconnect_interval);

@@ -46,7 +46,6 @@ result<attach_request> read_attach(const invocation& asked) {
     request.force = asked.has("--force");
     request.properties = asked.properties("--set");
     request.wait_guest = asked.duration("--wait-guest").value_or(request.wait_guest);
-    request.add_deadline = asked.duration("--timeout").value_or(request.add_deadline);
     if (!asked.has("--uid")) return request;
     const auto uid = read_user(asked.text("--uid"));
     if (uid.has_error()) return uid.error();
@@ -95,15 +94,25 @@ command_result to_result(const operation_report& report, steady_clock::time_poin
     return result;
 }
 
+operation_options options_of(const command_context& context, const invocation& asked) {
+    operation_options options;
+    options.request_id = asked.text("--request-id");
+    options.dry_run = asked.has("--dry-run");
+    options.observer.progress = context.progress;
+    options.stop = context.stop;
+    return options;
+}
+
 } // namespace
 
 command_task run_attach(command_context& context, const invocation& asked) {
     const auto begin = steady_clock::now();
     auto request = read_attach(asked);
     if (request.has_error()) co_return misused(request.error());
-    auto report =
-        co_await context.control.attach(asked.text("VM"), asked.text("DEVICE"), std::move(*request),
-                                        asked.text("--request-id"), asked.has("--dry-run"));
+    auto options = options_of(context, asked);
+    options.deadline = asked.duration("--timeout");
+    auto report = co_await context.control.attach(asked.text("VM"), asked.text("DEVICE"),
+                                                  std::move(*request), std::move(options));
     co_return to_result(report, begin);
 }
 
@@ -113,8 +122,8 @@ command_task run_detach(command_context& context, const invocation& asked) {
     request.id = asked.text("ID");
     request.keep_bound = asked.has("--keep-bound");
     request.wait_guest = asked.duration("--timeout").value_or(request.wait_guest);
-    auto report = co_await context.control.detach(
-        asked.text("VM"), std::move(request), asked.text("--request-id"), asked.has("--dry-run"));
+    auto report = co_await context.control.detach(asked.text("VM"), std::move(request),
+                                                  options_of(context, asked));
     co_return to_result(report, begin);
 }
 
@@ -126,20 +135,21 @@ command_task run_bind(command_context& context, const invocation& asked) {
     request.with_group = asked.has("--with-group");
     request.force = asked.has("--force");
     auto report =
-        co_await context.control.bind(asked.text("DEVICE"), request, asked.has("--dry-run"));
+        co_await context.control.bind(asked.text("DEVICE"), request, options_of(context, asked));
     co_return to_result(report, begin);
 }
 
 command_task run_release(command_context& context, const invocation& asked) {
     const auto begin = steady_clock::now();
-    auto report = co_await context.control.release(asked.text("DEVICE"), asked.has("--dry-run"));
+    auto report =
+        co_await context.control.release(asked.text("DEVICE"), options_of(context, asked));
     co_return to_result(report, begin);
 }
 
 command_task run_recover(command_context& context, const invocation& asked) {
     const auto begin = steady_clock::now();
     const bool dry_run = asked.has("--dry-run");
-    auto reports = co_await context.control.recover(dry_run);
+    auto reports = co_await context.control.recover(options_of(context, asked));
     if (reports.has_error()) co_return failed(reports.error());
     auto result = succeeded({{"operations", json::array()}, {"dry_run", dry_run}});
     for (const auto& report : *reports) {

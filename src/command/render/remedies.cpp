@@ -112,6 +112,7 @@ constexpr std::array remedies{
         "At its next start, give the guest -device intel-iommu,caching-mode=on, or no IOMMU."},
     code_remedy{unplug_pending, "It completes by itself when the guest lets go or is reset; then "
                                 "run `vmplug recover`, which gives the device back to the host."},
+    code_remedy{unplug_refused, "Take the device out of use in the guest, then repeat."},
     code_remedy{not_attached, "`vmplug list VM` shows what vmplug attached, `vmplug ports VM "
                               "--tree` what the guest has."},
     code_remedy{memlock_too_low,

@@ -1,5 +1,7 @@
 #include "engine/operation_machine.hpp"
 
+#include <vmplug/plan.hpp>
+
 #include <doctest/doctest.h>
 
 #include <set>
@@ -15,7 +17,8 @@ struct world {
     std::vector<std::string> log;
     std::string fail_apply; ///< the step whose apply fails before it acted
     error apply_failure{error_code::command_failed, "", "no", ""};
-    bool acts_before_failing = false; ///< the answer is lost, not the act
+    result<std::vector<step>> home = std::vector<step>(); ///< what a detach is told
+    bool acts_before_failing = false;                     ///< the answer is lost, not the act
     std::string fail_revert;
     bool blind = false; ///< probes see nothing
     bool journal_full = false;
@@ -83,6 +86,10 @@ outcome run(operation_machine& machine, world& w, std::size_t dies_after = 1000)
             break;
         case action_kind::revert:
             machine.reverted(revert(w, machine.record(), i));
+            break;
+        case action_kind::revise:
+            w.log.push_back("revise");
+            machine.revised(w.home);
             break;
         case action_kind::finish:
             return machine.verdict();
@@ -231,4 +238,69 @@ TEST_CASE("a write that hangs in the kernel is stuck, although nothing can be se
     later.saved(result<void>{});
     CHECK(later.verdict() == outcome::stuck);
     CHECK(later.record().state == operation_state::applying);
+}
+
+namespace {
+
+operation_record detach_of(std::vector<std::string> steps) {
+    operation_record record;
+    record.kind = operation_kind::detach;
+    record.failure_policy = on_failure::hold;
+    for (auto& each : steps)
+        record.steps.emplace_back().planned.kind = std::move(each);
+    return record;
+}
+
+} // namespace
+
+TEST_CASE("the way home of a detach is planned when the guest has let go") {
+    world w;
+    w.home = std::vector<step>{{"c", {}}};
+    operation_machine machine(detach_of({"a", "b"}));
+    CHECK(run(machine, w) == outcome::done);
+    CHECK(w.log == std::vector<std::string>{"apply a", "revise", "apply c"});
+}
+
+TEST_CASE("a way home that has become longer is gone to its end") {
+    world w;
+    w.home = std::vector<step>{{"b", {}}};
+    operation_machine machine(detach_of({"a"}));
+    CHECK(run(machine, w) == outcome::done);
+    CHECK(w.log == std::vector<std::string>{"apply a", "revise", "apply b"});
+}
+
+TEST_CASE("a resumed way home is planned again, but for what is done or half done") {
+    world w;
+    auto record = detach_of({"a", "b", "c", step_kind::set_memlock});
+    record.state = operation_state::applying;
+    record.steps[0].state = record.steps[1].state = step_state::applied;
+    record.steps[3].state = step_state::begun;
+    record.steps[3].prior_state = {{"was", step_kind::set_memlock}};
+    w.home = std::vector<step>{{"b", {}}, {"d", {}}};
+    auto machine = operation_machine::resume(record);
+    CHECK(run(machine, w) == outcome::done);
+    CHECK(w.log == std::vector<std::string>{"revise", "apply d"});
+    CHECK(machine.record().steps.size() == 3);
+}
+
+TEST_CASE("a way home that cannot be planned is left open") {
+    world w;
+    w.home = error{error_code::timed_out, "", "no answer", ""};
+    operation_machine machine(detach_of({"a", "b"}));
+    CHECK(run(machine, w) == outcome::unknown);
+    CHECK(w.log == std::vector<std::string>{"apply a", "revise"});
+    CHECK(w.saves.back().state != operation_state::closed);
+}
+
+TEST_CASE("what others have taken over is not reverted") {
+    world w;
+    w.fail_apply = "b";
+    auto record = three_steps(on_failure::roll_back, 2);
+    operation_machine machine(std::move(record));
+    while (machine.next().kind != action_kind::revert) {
+        CHECK(run(machine, w, 1) == outcome::unknown);
+    }
+    machine.handed_over();
+    CHECK(run(machine, w) == outcome::rolled_back);
+    CHECK(w.log == std::vector<std::string>{"apply a", "apply b"});
 }

@@ -270,6 +270,7 @@ namespace {
 operation_record assigned_record(std::int64_t number, const char* device) {
     operation_record record;
     record.number = number;
+    record.state = operation_state::closed;
     record.subject = {{"device", device}, {"id", "nic0"}, {"guest_pid", "77"}};
     step_record bound;
     bound.planned = {"set_binding",
@@ -352,11 +353,25 @@ TEST_CASE("the last device of a QEMU puts its limit back, and one that leaves do
     REQUIRE(both.size() == 1);
     CHECK(both.front().steps.back().prior_state.at("soft_bytes") == "1");
     CHECK(hand_over(twice, seen).empty());
-    // One that is on its way out cannot be an heir: its plan is made already.
+    // One that is on its way out needs it until the guest has let go.
     seen.assigned = {first, second};
-    seen.open.emplace_back().releases = 2;
+    auto& leaving = seen.open.emplace_back();
+    leaving.releases = 2;
+    leaving.steps.resize(1);
+    CHECK(hand_over(first, seen).size() == 1);
+    leaving.steps[0].state = step_state::applied;
     CHECK(hand_over(first, seen).empty());
     CHECK(kinds(plan_detach(request, first, seen)).back() == "set_memlock");
+    // What an attach that is not settled may have added needs it as well.
+    seen.assigned = {first};
+    auto unsettled = second;
+    unsettled.state = operation_state::applying;
+    unsettled.steps.emplace_back().planned.kind = "device_add";
+    seen.open = {unsettled};
+    CHECK(kinds(plan_detach(request, first, seen)).back() == "set_memlock");
+    seen.open[0].steps.back().state = step_state::begun;
+    CHECK(kinds(plan_detach(request, first, seen)).back() == "set_binding");
+    CHECK(hand_over_limit(first, seen).size() == 1);
 }
 
 TEST_CASE("an unfinished operation on a neighbour stands in the way") {

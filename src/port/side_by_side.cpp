@@ -1,4 +1,4 @@
-#include "command/handle/side_by_side.hpp"
+#include "port/side_by_side.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>

@@ -1,0 +1,36 @@
+#include "engine/sharing.hpp"
+
+#include "plan/plan_return.hpp"
+
+namespace vmplug {
+
+using boost::asio::awaitable;
+
+awaitable<result<void>> use_case::sharing::save(std::vector<operation_record> heirs) {
+    for (auto& heir : heirs)
+        if (auto saved = co_await book_.save(heir); saved.has_error()) co_return saved;
+    co_return result<void>();
+}
+
+awaitable<result<std::vector<step>>> use_case::sharing::plan_home(const operation_record& detach) {
+    const auto attached = co_await book_.load(detach.releases);
+    if (attached.has_error()) co_return attached.error();
+    const auto seen = co_await operation_.look_around(book_);
+    if (seen.has_error()) co_return seen.error();
+    const auto saved = co_await save(hand_over(*attached, *seen));
+    if (saved.has_error()) co_return saved.error();
+    const bool keep_bound = field(detach.subject, "keep_bound") == "true";
+    co_return plan_way_home(*attached, *seen, keep_bound);
+}
+
+awaitable<result<bool>> use_case::sharing::take_over(const operation_record& attach) {
+    if (attach.kind != operation_kind::attach) co_return false;
+    const auto seen = co_await operation_.look_around(book_);
+    if (seen.has_error()) co_return seen.error();
+    if (!find_limit_sharer(attach, *seen)) co_return false;
+    const auto saved = co_await save(hand_over_limit(attach, *seen));
+    if (saved.has_error()) co_return saved.error();
+    co_return true;
+}
+
+} // namespace vmplug

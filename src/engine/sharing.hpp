@@ -1,0 +1,24 @@
+#pragma once
+
+#include "engine/run_operation.hpp"
+#include "engine/use_case.hpp"
+
+namespace vmplug {
+
+/// The other operations of the same group and the same guest, as the records know them.
+class use_case::sharing final : public company {
+public:
+    sharing(const use_case& operation, records& book) : operation_(operation), book_(book) {}
+
+    task<std::vector<step>> plan_home(const operation_record& detach) override;
+    task<bool> take_over(const operation_record& attach) override;
+
+private:
+    /// Errors: as of `records::save`; what was saved before stays, and does no harm.
+    task<void> save(std::vector<operation_record> heirs);
+
+    const use_case& operation_;
+    records& book_;
+};
+
+} // namespace vmplug

@@ -1,0 +1,115 @@
+// Several operations of one process at once. The engine is the real one, the time is virtual.
+
+#include "fault/bench.hpp"
+
+#include <boost/asio/detached.hpp>
+
+using namespace vmplug;
+using namespace vmplug::testing;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+/// Four devices, each in a group of its own, and a guest that takes them.
+struct crowd {
+    boost::asio::io_context io;
+    virtual_clock time{io};
+    fake_world world{time};
+    simulated_disk disk;
+    simulated_locks locks;
+    std::unique_ptr<simulated_process> one;
+    std::vector<std::pair<std::string, milliseconds>> ended; ///< in that order
+
+    crowd() {
+        world.guests["web"].identity = {"boot", 77, 1};
+        for (int i = 1; i < 5; ++i)
+            world.devices[device(i)] = {
+                "e1000e", {{"eth" + std::to_string(i), "52:54:00:00:00:01"}}, i, "e1000e", ""};
+        world.latency = [] { return milliseconds(2); };
+        one = std::make_unique<simulated_process>(world, disk, locks, 1);
+    }
+
+    static std::string device(int number) { return "0000:0" + std::to_string(number) + ":00.0"; }
+
+    void start(const std::string& name,
+               std::function<awaitable<operation_report>(use_case&)> what) {
+        auto run = [this, name, what]() -> awaitable<void> {
+            use_case running(one->shared(), {});
+            const auto report = co_await what(running);
+            CHECK(report.ended == outcome::done);
+            ended.emplace_back(name, time.elapsed());
+        };
+        boost::asio::co_spawn(io, std::move(run), boost::asio::detached);
+    }
+
+    void attach(int number) {
+        start("attach " + std::to_string(number), [number](use_case& running) {
+            attach_request request;
+            request.id = "nic" + std::to_string(number);
+            request.wait_guest = milliseconds(1);
+            return running.attach("web", device(number), request);
+        });
+    }
+
+    void detach(int number) {
+        start("detach " + std::to_string(number), [number](use_case& running) {
+            detach_request request;
+            request.id = "nic" + std::to_string(number);
+            request.wait_guest = seconds(60);
+            return running.detach("web", request);
+        });
+    }
+};
+
+} // namespace
+
+TEST_CASE("several unplugs are under way at once in one guest") {
+    crowd at;
+    for (int i = 1; i < 5; ++i)
+        at.attach(i);
+    at.time.run();
+    REQUIRE(at.ended.size() == 4);
+    // The guest takes its time with each of them, and with all at once.
+    at.world.guests["web"].lets_go_after = seconds(10);
+    const auto begin = at.time.elapsed();
+    for (int i = 1; i < 5; ++i)
+        at.detach(i);
+    at.time.run();
+    REQUIRE(at.ended.size() == 8);
+    CHECK(at.ended.back().second - begin < seconds(12));
+    CHECK(at.world.guests["web"].devices.empty());
+    CHECK(at.world.guests["web"].memlock.soft_bytes == fake_world::first_memlock_bytes);
+    CHECK(at.world.violations.empty());
+    CHECK(at.locks.empty());
+    CHECK(at.world.guests["web"].clients == 0);
+}
+
+TEST_CASE("an attach has its turn while a guest makes up its mind about another device") {
+    crowd at;
+    at.attach(1);
+    at.time.run();
+    at.world.guests["web"].lets_go_after = seconds(30);
+    at.detach(1);
+    at.time.later(seconds(1), [&] { at.attach(2); });
+    at.time.run();
+    REQUIRE(at.ended.size() == 3);
+    CHECK(at.ended[1].first == "attach 2");
+    CHECK(at.ended[2].first == "detach 1");
+    // The limit that the first had raised stays for the second.
+    CHECK(at.world.violations.empty());
+    CHECK(at.world.guests["web"].memlock.soft_bytes > fake_world::first_memlock_bytes);
+    at.detach(2);
+    at.time.run();
+    CHECK(at.world.guests["web"].memlock.soft_bytes == fake_world::first_memlock_bytes);
+}
+
+TEST_CASE("attaches to one guest have their turns in the order in which they came") {
+    crowd at;
+    for (int i = 1; i < 5; ++i)
+        at.attach(i);
+    at.time.run();
+    REQUIRE(at.ended.size() == 4);
+    for (int i = 0; i < 4; ++i)
+        CHECK(at.ended[static_cast<std::size_t>(i)].first == "attach " + std::to_string(i + 1));
+}
