@@ -19,14 +19,18 @@ awaitable<result<void>> operation_runner::let_others(const std::function<awaitab
     co_return co_await seat_->take_turn_and_lease(patient);
 }
 
-run_observer operation_runner::observer() const {
+/// What goes on with an earlier operation says which: several may at once.
+run_observer operation_runner::observer(const operation_record& begun) const {
     run_observer watching;
-    watching.before = [this](const operation_record& record, const action& next) {
+    const auto number = std::to_string(begun.number);
+    const auto prefix = begun.number == 0 ? std::string() : "operation " + number + ": ";
+    watching.before = [this, prefix](const operation_record& record, const action& next) {
         if (!options_.observer.progress) return;
         const auto text = std::to_string(next.step + 1) + "/" +
                           std::to_string(record.steps.size()) + " " +
                           describe_step(record.steps[next.step].planned);
-        options_.observer.progress(next.kind == action_kind::revert ? "undoing " + text : text);
+        options_.observer.progress(prefix +
+                                   (next.kind == action_kind::revert ? "undoing " + text : text));
     };
     return watching;
 }
@@ -82,7 +86,7 @@ awaitable<std::vector<std::string>> operation_runner::look(operation_machine& ma
 awaitable<void> operation_runner::run(operation_machine& machine, records& book, company& others,
                                       std::vector<operation_record> along) {
     auto context = context_for(machine);
-    const auto watching = observer();
+    const auto watching = observer(machine.record());
     co_await run_operation(machine, book, context, watching, others, along);
 }
 

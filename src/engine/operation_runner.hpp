@@ -33,7 +33,7 @@ private:
     boost::asio::awaitable<result<void>>
     let_others(const std::function<boost::asio::awaitable<void>()>& wait);
     step_context context_for(const operation_machine& machine);
-    run_observer observer() const;
+    run_observer observer(const operation_record& begun) const;
 
     world& at_;
     const operation_options& options_;

@@ -1,6 +1,8 @@
+#include "engine/chains.hpp"
 #include "engine/operation_runner.hpp"
 #include "engine/sharing.hpp"
 #include "engine/use_case.hpp"
+#include "port/side_by_side.hpp"
 #include "step/step_kind.hpp"
 
 #include <algorithm>
@@ -10,6 +12,9 @@ namespace vmplug {
 using boost::asio::awaitable;
 
 namespace {
+
+/// Each has a connection, and children that write to the kernel.
+constexpr std::size_t chains_at_once = 16;
 
 /// Why an open record is not used.
 std::optional<error> disbelief(const operation_record& record) {
@@ -27,24 +32,49 @@ awaitable<result<std::vector<operation_report>>> use_case::recover() {
     auto& book = **opened;
     auto open = co_await book.load_open();
     if (open.has_error()) co_return open.error();
-    std::vector<operation_report> reports;
-    for (auto& record : *open)
-        reports.push_back(co_await recover_one(book, std::move(record)));
+    const settling settle = [&](operation_record record) -> awaitable<optional_report> {
+        co_return co_await recover_one(book, std::move(record));
+    };
+    auto reports = co_await settle_all(std::move(*open), settle);
     open = co_await book.load_open();
     if (open.has_error()) co_return open.error();
     auto assigned = co_await book.load_assignments();
     if (assigned.has_error()) co_return assigned.error();
-    for (auto& record : *assigned) {
-        if (const auto fine = check_record(record); fine.has_error()) {
-            reports.push_back(disbelieved(std::move(record), fine.error()));
-            continue;
-        }
-        // A detach that is still open was reported above.
-        const bool leaving =
-            std::ranges::find(*open, record.number, &operation_record::releases) != open->end();
-        if (!leaving && co_await has_lost(record))
-            reports.push_back(co_await take_home(book, std::move(record)));
-    }
+    // A detach that is still open was reported above.
+    std::erase_if(*assigned, [&](const operation_record& record) {
+        return std::ranges::find(*open, record.number, &operation_record::releases) != open->end();
+    });
+    const settling bring_back = [&](operation_record record) -> awaitable<optional_report> {
+        if (const auto fine = check_record(record); fine.has_error())
+            co_return disbelieved(std::move(record), fine.error());
+        if (!co_await has_lost(record)) co_return std::nullopt;
+        co_return co_await take_home(book, std::move(record));
+    };
+    for (auto& each : co_await settle_all(std::move(*assigned), bring_back))
+        reports.push_back(std::move(each));
+    co_return reports;
+}
+
+/// Chains side by side, each in order. What one waits for, a guest or the kernel, is nothing to the
+/// others. The reports come in the order of the records.
+awaitable<std::vector<operation_report>> use_case::settle_all(std::vector<operation_record> records,
+                                                              const settling& settle) {
+    const auto known = co_await at_.reader.read_functions();
+    const auto chains = find_chains(records, known);
+    std::vector<optional_report> settled(records.size());
+    std::size_t next = 0;
+    const auto work_off = [&]() -> awaitable<void> {
+        while (next < chains.size())
+            for (const auto i : chains[next++])
+                settled[i] = co_await settle(records[i]);
+    };
+    std::vector<awaitable<void>> workers;
+    for (std::size_t i = 0; i < std::min(chains.size(), chains_at_once); ++i)
+        workers.push_back(work_off());
+    co_await side_by_side(std::move(workers));
+    std::vector<operation_report> reports;
+    for (auto& each : settled)
+        if (each) reports.push_back(std::move(*each));
     co_return reports;
 }
 

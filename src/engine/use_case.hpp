@@ -139,6 +139,10 @@ private:
         std::string wait_ms() const { return std::to_string(wait_guest.count()); }
     };
 
+    using optional_report = std::optional<operation_report>;
+    using settling = std::function<boost::asio::awaitable<optional_report>(operation_record)>;
+    boost::asio::awaitable<std::vector<operation_report>>
+    settle_all(std::vector<operation_record> records, const settling& settle);
     report_task recover_one(records& book, operation_record record,
                             std::optional<patience> changed = {});
     report_task preview(operation_record record);

@@ -20,6 +20,7 @@ struct crowd {
     simulated_locks locks;
     std::unique_ptr<simulated_process> one;
     std::vector<std::pair<std::string, milliseconds>> ended; ///< in that order
+    bool may_die = false;
 
     crowd() {
         world.guests["web"].identity = {"boot", 77, 1};
@@ -36,9 +37,13 @@ struct crowd {
                std::function<awaitable<operation_report>(use_case&)> what) {
         auto run = [this, name, what]() -> awaitable<void> {
             use_case running(one->shared(), {});
-            const auto report = co_await what(running);
-            CHECK(report.ended == outcome::done);
-            ended.emplace_back(name, time.elapsed());
+            try {
+                const auto report = co_await what(running);
+                CHECK(report.ended == outcome::done);
+                ended.emplace_back(name, time.elapsed());
+            } catch (const process_death&) {
+                CHECK(may_die);
+            }
         };
         boost::asio::co_spawn(io, std::move(run), boost::asio::detached);
     }
@@ -102,6 +107,39 @@ TEST_CASE("an attach has its turn while a guest makes up its mind about another 
     at.detach(2);
     at.time.run();
     CHECK(at.world.guests["web"].memlock.soft_bytes == fake_world::first_memlock_bytes);
+}
+
+TEST_CASE("recover settles what is independent side by side") {
+    crowd at;
+    for (int i = 1; i < 5; ++i)
+        at.attach(i);
+    at.time.run();
+    at.world.guests["web"].lets_go_after = seconds(10);
+    for (int i = 1; i < 5; ++i)
+        at.detach(i);
+    // It dies with four unplugs under way.
+    at.time.later(seconds(5), [&] { at.one->die(); });
+    at.may_die = true;
+    at.time.run();
+    REQUIRE(at.disk.open().size() == 4);
+    at.one = std::make_unique<simulated_process>(at.world, at.disk, at.locks, 2);
+    std::size_t settled = 0;
+    const auto begin = at.time.elapsed();
+    milliseconds took{};
+    const auto recover = [&]() -> awaitable<void> {
+        use_case running(at.one->shared(), {});
+        const auto reports = co_await running.recover();
+        REQUIRE(reports.has_value());
+        for (const auto& each : *reports)
+            if (each.ended == outcome::done) ++settled;
+        took = at.time.elapsed() - begin;
+    };
+    boost::asio::co_spawn(at.io, recover, boost::asio::detached);
+    at.time.run();
+    CHECK(settled == 4);
+    CHECK(took < seconds(12));
+    CHECK(at.disk.open().empty());
+    CHECK(at.world.violations.empty());
 }
 
 TEST_CASE("attaches to one guest have their turns in the order in which they came") {
