@@ -53,10 +53,6 @@ struct controller_options {
     std::string state_directory = "/var/lib/vmplug";
     std::string invoked_as; ///< for the journal and for whoever is refused: our command line
     std::chrono::milliseconds greeting_deadline{2'000}; ///< of a monitor, for all but operations
-
-    /// A connection that the caller has to a monitor ("qmp:/run/web.qmp"), to be shared instead of
-    /// making one: QEMU serves one client at a time. May be empty, and may return nullptr.
-    std::function<std::unique_ptr<monitor>(const std::string& address)> open_monitor;
 };
 
 /// How an operation ended, or what it would do.
@@ -101,8 +97,9 @@ public:
     /// The guests of this host. Errors: `host_io`, `permission_denied` (/proc cannot be listed).
     result<std::vector<qemu_process>> read_qemus(bool monitor_clients) const;
 
-    /// Connects to a guest's monitor. Of a guest that is named by name or pid it is shown that its
-    /// process answers; an address is taken as it is written.
+    /// Connects to a guest's monitor, or shares the connection that there is: QEMU serves one
+    /// client at a time, and operations share it as well. Of a guest that is named by name or pid
+    /// it is shown that its process answers; an address is taken as it is written.
     boost::asio::awaitable<result<std::unique_ptr<monitor>>> connect(std::string guest) const;
 
     /// The same for one monitor of a process that was found.
@@ -139,6 +136,12 @@ public:
     /// why it was left alone.
     boost::asio::awaitable<result<std::vector<operation_report>>>
     recover(operation_options options);
+
+    /// For a process that stays: settles by itself what guests let go of late, of the detaches of
+    /// this controller that ended as `unplug_pending`, until the stop of its options is asked for.
+    /// Such a guest is listened to meanwhile, so that its monitor is this process's.
+    boost::asio::awaitable<void> keep_settling(std::function<void(const operation_report&)> settled,
+                                               operation_options options);
 
     result<std::vector<operation_record>> assignments() const;
     result<std::vector<operation_record>> open_operations() const;

@@ -123,6 +123,10 @@ public:
     /// The same connection for somebody else: QEMU serves one client at a time.
     std::unique_ptr<monitor> share() const;
 
+    /// For whoever may share it later, as long as somebody has it open; keeps nothing open.
+    class reference;
+    reference refer() const;
+
     /// Events from now on. Subscribe before sending what causes them.
     event_queue subscribe();
 
@@ -136,6 +140,16 @@ public:
 private:
     explicit monitor(std::shared_ptr<connection> shared);
     std::shared_ptr<connection> connection_;
+};
+
+class monitor::reference {
+public:
+    /// Nullptr when it is closed.
+    std::unique_ptr<monitor> share() const;
+
+private:
+    friend class monitor;
+    std::weak_ptr<connection> connection_;
 };
 
 } // namespace vmplug

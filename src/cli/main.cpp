@@ -230,10 +230,6 @@ int program::run_repl() {
     options.state_directory = options_.state_directory;
     options.before_output = [this] { progress_.hide(); };
     options.end_command = [this] { progress_.end(); };
-    const repl* shared = nullptr;
-    options_.open_monitor = [&shared](const std::string& address) {
-        return shared ? shared->open_monitor(address) : nullptr;
-    };
     controller control(options_);
     auto context = make_context(control);
     options.begin_command = [this, &context] {
@@ -241,7 +237,6 @@ int program::run_repl() {
         context.stop = stop_.get_token();
     };
     repl prompt(io_.get_executor(), context, std::move(options));
-    shared = &prompt;
     int code = 1;
     std::exception_ptr failure;
     wait_for_interrupts(prompt);

@@ -1,3 +1,4 @@
+#include "engine/late_unplugs.hpp"
 #include "engine/use_case.hpp"
 #include "host/read_host.hpp"
 #include "host/read_processes.hpp"
@@ -15,7 +16,7 @@ struct controller::implementation {
         : options(std::move(chosen)), here(options), shared(here.ports()), files(here.files()) {}
 
     use_case begin(operation_options chosen) { return use_case(shared, std::move(chosen)); }
-    monitor_access access() const { return {options.greeting_deadline, options.open_monitor}; }
+    monitor_access access() { return {options.greeting_deadline, here.monitors()}; }
 
     controller_options options;
     linux_world here;
@@ -66,7 +67,7 @@ awaitable<result<std::unique_ptr<monitor>>> controller::connect(const qemu_proce
 
 awaitable<result<std::string>> controller::run_hmp(std::string guest, std::string line,
                                                    std::chrono::milliseconds deadline) const {
-    const auto& self = *implementation_;
+    auto& self = *implementation_;
     const auto found = find_to_speak(self.files, guest);
     if (found.has_error()) co_return found.error();
     const bool human_alone = std::ranges::all_of(
@@ -120,6 +121,12 @@ awaitable<operation_report> controller::release(std::string device, operation_op
 awaitable<result<std::vector<operation_report>>> controller::recover(operation_options options) {
     auto running = implementation_->begin(std::move(options));
     co_return co_await running.recover();
+}
+
+awaitable<void> controller::keep_settling(std::function<void(const operation_report&)> settled,
+                                          operation_options options) {
+    late_unplugs waiting(implementation_->shared, std::move(options), std::move(settled));
+    co_await waiting.run();
 }
 
 result<std::vector<operation_record>> controller::assignments() const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/guest_actor.hpp"
+#include "engine/pending_numbers.hpp"
 #include "engine/world.hpp"
 
 namespace vmplug {
@@ -14,6 +15,7 @@ public:
 
     world& at;
     guest_actors guests;
+    pending_numbers pending;
 };
 
 } // namespace vmplug

@@ -55,6 +55,15 @@ awaitable<result<std::vector<operation_report>>> use_case::recover() {
     co_return reports;
 }
 
+awaitable<operation_report> use_case::settle(std::int64_t number) {
+    auto opened = open_records();
+    if (opened.has_error()) co_return refusal(opened.error());
+    auto record = co_await (*opened)->load(number);
+    if (record.has_error()) co_return refusal(record.error());
+    if (record->state == operation_state::closed) co_return settled(std::move(*record));
+    co_return co_await recover_one(**opened, std::move(*record));
+}
+
 /// Chains side by side, each in order. What one waits for, a guest or the kernel, is nothing to the
 /// others. The reports come in the order of the records.
 awaitable<std::vector<operation_report>> use_case::settle_all(std::vector<operation_record> records,
@@ -150,6 +159,7 @@ awaitable<operation_report> use_case::resume(records& book, const held_leases& h
     sharing others(*this, book);
     operation_runner runner(at_, options_, stop_, held);
     co_await runner.run(machine, book, others, std::move(*along));
+    note_if_pending(machine.record());
     co_return settled(machine.record());
 }
 

@@ -191,6 +191,11 @@ awaitable<result<guest_view>> use_case::query_guest(std::string guest) {
     co_return view;
 }
 
+void use_case::note_if_pending(const operation_record& ended) {
+    if (ended.kind == operation_kind::detach && ended.ended == outcome::unplug_pending)
+        shared_.pending.note(ended.number);
+}
+
 awaitable<operation_report> use_case::carry_out(records& book, const held_leases& held,
                                                 work wanted) {
     if (!wanted.planned.refusals.empty()) co_return refusal(std::move(wanted.planned));
@@ -210,6 +215,7 @@ awaitable<operation_report> use_case::carry_out(records& book, const held_leases
         operation_runner runner(at_, options_, stop_, held);
         sharing others(*this, book);
         co_await runner.run(machine, book, others, std::move(*along));
+        note_if_pending(machine.record());
         report = settled(machine.record());
     }
     report.planned = std::move(wanted.planned);

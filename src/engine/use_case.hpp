@@ -72,6 +72,9 @@ public:
     report_task release(std::string device);
     task<std::vector<operation_report>> recover();
 
+    /// The same for one operation.
+    report_task settle(std::int64_t number);
+
     /// Asks a guest what it has.
     task<guest_view> query_guest(std::string guest);
 
@@ -107,6 +110,9 @@ private:
 
     /// Refuses, tells what would be done, or does it.
     report_task carry_out(records& book, const held_leases& held, work wanted);
+
+    /// For whoever waits for guests that take their time.
+    void note_if_pending(const operation_record& ended);
 
     /// The earlier operation of a request id; number 0 when there is none.
     /// Errors: `invalid_argument` when that one was asked to do something else.

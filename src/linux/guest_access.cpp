@@ -216,6 +216,11 @@ result<void> prove(const file_tree& files, const guest_reference& guest, int soc
     return prove_peer(files, socket, guest.identity);
 }
 
+/// Where its TCP addresses and abstract names are meant.
+std::int32_t network_of(const guest_reference& guest) {
+    return guest.by_address ? 0 : guest.identity.pid;
+}
+
 /// Calls `connect` with each address until one answers. Where there is another to try, a busy one
 /// is left soon: QEMU greets at once.
 template <class Connection, class Connect>
@@ -233,7 +238,7 @@ awaitable<result<Connection>> first_that_answers(const file_tree& files, guest_r
         if (address.has_error()) co_return address.error();
         monitor_options options;
         options.greeting_deadline = i + 1 < guest.monitors.size() ? patience / 8 : patience;
-        options.network_of = guest.by_address ? 0 : guest.identity.pid;
+        options.network_of = network_of(guest);
         auto connected = co_await connect(*address, options);
         if (connected.has_error()) {
             last = name_holder(files, guest, guest.monitors[i], connected.error());
@@ -246,27 +251,14 @@ awaitable<result<Connection>> first_that_answers(const file_tree& files, guest_r
     co_return last;
 }
 
-/// What the caller has open to one of the guest's monitors, nullptr when it has nothing. An address
-/// may have been another guest's, or another network's, when the caller connected.
+/// What is open already to one of the guest's monitors, nullptr when nothing is. An address may
+/// have been another guest's, or another network's, when it was connected to.
 std::unique_ptr<monitor> share_monitor(const file_tree& files, const guest_reference& guest,
                                        const monitor_access& access) {
-    if (!access.open_monitor) return nullptr;
     for (const auto& address : guest.monitors)
-        if (auto shared = access.open_monitor(address))
+        if (auto shared = access.open.share(address, network_of(guest)))
             if (prove(files, guest, shared->descriptor()).has_value()) return shared;
     return nullptr;
-}
-
-awaitable<result<std::unique_ptr<guest_link>>> connect_link(monitor_address address,
-                                                            monitor_options options) {
-    if (address.human) {
-        auto connected = co_await hmp_monitor::connect(std::move(address), options);
-        if (connected.has_error()) co_return connected.error();
-        co_return std::make_unique<hmp_guest_link>(std::move(*connected));
-    }
-    auto connected = co_await monitor::connect(std::move(address), options);
-    if (connected.has_error()) co_return connected.error();
-    co_return std::make_unique<qmp_guest_link>(std::move(*connected));
 }
 
 } // namespace
@@ -281,16 +273,31 @@ connect_monitor(const file_tree& files, guest_reference guest, const monitor_acc
                         "this QEMU has a human monitor alone, and this needs QMP",
                         {},
                         advice::send_hmp_line};
-    co_return co_await first_that_answers<std::unique_ptr<monitor>>(
-        files, std::move(guest), access.greeting_deadline, &monitor::connect);
+    auto connected = co_await first_that_answers<std::unique_ptr<monitor>>(
+        files, guest, access.greeting_deadline, &monitor::connect);
+    if (connected.has_value()) access.open.add(**connected, network_of(guest));
+    co_return connected;
 }
 
 awaitable<result<std::unique_ptr<guest_link>>>
 connect_guest(const file_tree& files, guest_reference guest, const monitor_access& access) {
     if (auto shared = share_monitor(files, guest, access))
         co_return std::make_unique<qmp_guest_link>(std::move(shared));
+    const auto connect_link =
+        [&](monitor_address address,
+            monitor_options options) -> awaitable<result<std::unique_ptr<guest_link>>> {
+        if (address.human) {
+            auto human = co_await hmp_monitor::connect(std::move(address), options);
+            if (human.has_error()) co_return human.error();
+            co_return std::make_unique<hmp_guest_link>(std::move(*human));
+        }
+        auto connected = co_await monitor::connect(std::move(address), options);
+        if (connected.has_error()) co_return connected.error();
+        access.open.add(**connected, options.network_of);
+        co_return std::make_unique<qmp_guest_link>(std::move(*connected));
+    };
     co_return co_await first_that_answers<std::unique_ptr<guest_link>>(
-        files, std::move(guest), access.greeting_deadline, &connect_link);
+        files, std::move(guest), access.greeting_deadline, connect_link);
 }
 
 awaitable<result<std::unique_ptr<hmp_monitor>>>

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "linux/open_monitors.hpp"
 #include "port/file_tree.hpp"
 #include "port/guests.hpp"
 
@@ -16,8 +17,7 @@ namespace vmplug {
 /// How a monitor is reached.
 struct monitor_access {
     std::chrono::milliseconds greeting_deadline;
-    /// See `controller_options`.
-    std::function<std::unique_ptr<monitor>(const std::string& address)> open_monitor;
+    open_monitors& open; ///< looked at first, and told of what is connected
 };
 
 /// Resolves a name, a pid, or what `parse_monitor_address` takes. `uid`: only that user's are
@@ -43,7 +43,7 @@ result<void> find_process(const file_tree& files, guest_reference& guest, int so
 /// Errors: `vm_foreign`.
 result<void> check_owner(const guest_reference& guest, std::optional<std::uint32_t> uid);
 
-/// Connects to the first QMP monitor that nobody holds, or shares the caller's own connection.
+/// Connects to the first QMP monitor that nobody holds, or shares the connection that there is.
 /// Nothing but the negotiation is sent before it is shown that the guest's process answers.
 /// Errors: those of `monitor::connect`; `monitor_busy` names the holder where it can be found;
 /// `vm_unproven`.

@@ -5,8 +5,8 @@
 namespace vmplug {
 
 linux_world::linux_world(const controller_options& options)
-    : reader_(files_), host_(files_), vms_(files_, options.open_monitor),
-      store_(options.state_directory), self_(read_own_identity(files_)),
+    : reader_(files_), host_(files_), vms_(files_, open_), store_(options.state_directory),
+      self_(read_own_identity(files_)),
       leases_(options.state_directory + "/locks",
               "process " + std::to_string(self_.pid) + " (" + options.invoked_as + ")"),
       ports_{reader_, host_, vms_, store_, leases_, time_, self_} {}

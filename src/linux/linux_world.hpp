@@ -23,10 +23,14 @@ public:
 
     const file_tree& files() const { return files_; }
 
+    /// All that this process has, whoever connected.
+    open_monitors& monitors() { return open_; }
+
 private:
     file_tree files_;
     linux_host_reader reader_;
     linux_host_control host_;
+    open_monitors open_;
     process_guests vms_;
     journal_store store_;
     process_identity self_;

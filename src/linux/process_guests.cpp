@@ -23,7 +23,7 @@ awaitable<guest_reference> process_guests::find_again(const operation_record& re
 
 awaitable<result<std::unique_ptr<guest_link>>>
 process_guests::connect(guest_reference guest, std::chrono::milliseconds greeting_deadline) {
-    const monitor_access access{greeting_deadline, open_monitor_};
+    const monitor_access access{greeting_deadline, open_};
     co_return co_await connect_guest(files_, std::move(guest), access);
 }
 

@@ -8,9 +8,7 @@ namespace vmplug {
 /// The QEMUs that run on this host.
 class process_guests final : public guests {
 public:
-    process_guests(file_tree files,
-                   std::function<std::unique_ptr<monitor>(const std::string&)> open_monitor)
-        : files_(std::move(files)), open_monitor_(std::move(open_monitor)) {}
+    process_guests(file_tree files, open_monitors& open) : files_(std::move(files)), open_(open) {}
 
     task<guest_reference> find(std::string text, std::optional<std::uint32_t> uid) override;
     boost::asio::awaitable<std::optional<qemu_process>>
@@ -24,7 +22,7 @@ public:
 
 private:
     file_tree files_;
-    std::function<std::unique_ptr<monitor>(const std::string&)> open_monitor_;
+    open_monitors& open_;
 };
 
 } // namespace vmplug

@@ -385,6 +385,18 @@ std::unique_ptr<monitor> monitor::share() const {
     return std::unique_ptr<monitor>(new monitor(connection_));
 }
 
+monitor::reference monitor::refer() const {
+    reference made;
+    made.connection_ = connection_;
+    return made;
+}
+
+std::unique_ptr<monitor> monitor::reference::share() const {
+    const auto open = connection_.lock();
+    if (!open || open->ended || open->sharers == 0) return nullptr;
+    return std::unique_ptr<monitor>(new monitor(open));
+}
+
 event_queue monitor::subscribe() {
     auto state = std::make_shared<event_queue::state>(connection_->socket.get_executor(),
                                                       connection_->options.event_queue_max,

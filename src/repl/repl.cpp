@@ -61,7 +61,8 @@ struct repl::state : std::enable_shared_from_this<repl::state> {
     bool running = false;
     bool undoes = false; ///< what runs is an operation
     bool finished = false;
-    int exit_code = 0; ///< of an interactive run
+    std::stop_source end; ///< of what goes on behind the prompt
+    int exit_code = 0;    ///< of an interactive run
 
     guest_connection* guest() {
         const auto found = guests.find(current);
@@ -87,6 +88,7 @@ struct repl::state : std::enable_shared_from_this<repl::state> {
     awaitable<void> show_events(std::string name);
     awaitable<int> timed(awaitable<int> work);
 
+    void settle_behind_prompt();
     int no_guest(const std::string& command);
     int show_help(const std::string& text);
 };
@@ -334,7 +336,26 @@ awaitable<int> repl::state::timed(awaitable<int> work) {
     co_return code;
 }
 
+/// A guest that lets go of a device after its detach has ended is answered while the prompt is
+/// open.
+void repl::state::settle_behind_prompt() {
+    operation_options chosen;
+    chosen.stop = end.get_token();
+    const auto tell = [self = shared_from_this()](const operation_report& late) {
+        const auto& record = late.record;
+        self->out.remark("operation " + std::to_string(record.number) + ", " +
+                         std::string(kind_name(record.kind)) + " of " +
+                         escape_for_terminal(field(record.subject, "device")) +
+                         ": the guest has let go: " + std::string(outcome_name(*late.ended)));
+    };
+    asio::co_spawn(executor, context.control.keep_settling(tell, std::move(chosen)),
+                   [self = shared_from_this()](std::exception_ptr failure) {
+                       if (failure) self->out.remark("late unplugs are not waited for any more");
+                   });
+}
+
 awaitable<int> repl::state::run_interactive() {
+    settle_behind_prompt();
     if (!options.guest.empty())
         asio::co_spawn(executor, use_behind_prompt(options.guest), asio::detached);
     std::string text;
@@ -382,6 +403,7 @@ awaitable<int> repl::run() {
     else
         code = co_await s->run_interactive();
     s->finished = true;
+    s->end.request_stop();
     for (const auto& [name, open] : s->guests)
         open->close();
     s->guests.clear();
@@ -396,13 +418,6 @@ void repl::interrupt() {
         state_->cancel.emit(asio::cancellation_type::terminal);
     else if (state_->terminal)
         state_->terminal->interrupt();
-}
-
-std::unique_ptr<monitor> repl::open_monitor(const std::string& address) const {
-    for (const auto& [name, open] : state_->guests)
-        if (auto* connection = open->connection(); connection && connection->address() == address)
-            return connection->share();
-    return nullptr;
 }
 
 void repl::resume() {

@@ -40,9 +40,6 @@ public:
     /// Ctrl-C: gives up the line that is written, or the command that runs.
     void interrupt();
 
-    /// The connection that it has to a monitor, to be shared with a verb; nullptr when it has none.
-    std::unique_ptr<monitor> open_monitor(const std::string& address) const;
-
     /// After Ctrl-Z, and when the terminal has another size.
     void resume();
 

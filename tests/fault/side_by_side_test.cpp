@@ -1,5 +1,6 @@
 // Several operations of one process at once. The engine is the real one, the time is virtual.
 
+#include "engine/late_unplugs.hpp"
 #include "fault/bench.hpp"
 
 #include <boost/asio/detached.hpp>
@@ -21,6 +22,7 @@ struct crowd {
     std::unique_ptr<simulated_process> one;
     std::vector<std::pair<std::string, milliseconds>> ended; ///< in that order
     bool may_die = false;
+    milliseconds patience = seconds(60); ///< of a detach
 
     crowd() {
         world.guests["web"].identity = {"boot", 77, 1};
@@ -39,7 +41,8 @@ struct crowd {
             use_case running(one->shared(), {});
             try {
                 const auto report = co_await what(running);
-                CHECK(report.ended == outcome::done);
+                CHECK((report.ended == outcome::done ||
+                       (patience < seconds(60) && report.ended == outcome::unplug_pending)));
                 ended.emplace_back(name, time.elapsed());
             } catch (const process_death&) {
                 CHECK(may_die);
@@ -58,10 +61,10 @@ struct crowd {
     }
 
     void detach(int number) {
-        start("detach " + std::to_string(number), [number](use_case& running) {
+        start("detach " + std::to_string(number), [this, number](use_case& running) {
             detach_request request;
             request.id = "nic" + std::to_string(number);
-            request.wait_guest = seconds(60);
+            request.wait_guest = patience;
             return running.detach("web", request);
         });
     }
@@ -107,6 +110,59 @@ TEST_CASE("an attach has its turn while a guest makes up its mind about another 
     at.detach(2);
     at.time.run();
     CHECK(at.world.guests["web"].memlock.soft_bytes == fake_world::first_memlock_bytes);
+}
+
+TEST_CASE("a process that stays settles by itself what a guest lets go of late") {
+    crowd at;
+    at.attach(1);
+    at.attach(2);
+    at.time.run();
+    std::stop_source stop;
+    std::vector<operation_report> late;
+    operation_options staying;
+    staying.stop = stop.get_token();
+    late_unplugs keeper(at.one->shared(), staying,
+                        [&](const operation_report& report) { late.push_back(report); });
+    boost::asio::co_spawn(at.io, keeper.run(), boost::asio::detached);
+    at.world.guests["web"].lets_go_after = std::chrono::hours(2);
+    at.patience = seconds(5);
+    at.detach(1);
+    // Nobody's turn is kept by a guest that is only listened to.
+    at.time.later(seconds(60), [&] { at.attach(3); });
+    at.time.later(seconds(600), [&] {
+        CHECK(at.disk.open().size() == 1);
+        CHECK(at.locks.empty());
+    });
+    at.time.later(std::chrono::hours(3), [&] { stop.request_stop(); });
+    at.time.run();
+    REQUIRE(late.size() == 1);
+    CHECK(late[0].ended == outcome::done);
+    CHECK(late[0].record.kind == operation_kind::detach);
+    CHECK(at.disk.open().empty());
+    CHECK(at.disk.assignments().size() == 2);
+    CHECK(at.world.violations.empty());
+    CHECK(at.world.guests["web"].clients == 0);
+}
+
+TEST_CASE("a guest that ends settles what it left pending") {
+    crowd at;
+    at.attach(1);
+    at.time.run();
+    std::stop_source stop;
+    int late = 0;
+    operation_options staying;
+    staying.stop = stop.get_token();
+    late_unplugs keeper(at.one->shared(), staying, [&](const operation_report&) { ++late; });
+    boost::asio::co_spawn(at.io, keeper.run(), boost::asio::detached);
+    at.world.guests["web"].lets_go_after = std::chrono::hours(2);
+    at.patience = seconds(5);
+    at.detach(1);
+    at.time.later(seconds(60), [&] { at.world.end(at.world.guests["web"]); });
+    at.time.later(seconds(70), [&] { CHECK(late == 1); });
+    at.time.later(seconds(100), [&] { stop.request_stop(); });
+    at.time.run();
+    CHECK(at.disk.assignments().empty());
+    CHECK(at.world.devices[crowd::device(1)].driver == "e1000e");
 }
 
 TEST_CASE("recover settles what is independent side by side") {
