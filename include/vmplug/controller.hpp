@@ -53,6 +53,10 @@ struct controller_options {
     std::string state_directory = "/var/lib/vmplug";
     std::string invoked_as; ///< for the journal and for whoever is refused: our command line
     std::chrono::milliseconds greeting_deadline{2'000}; ///< of a monitor, for all but operations
+
+    /// Nothing goes on beside the one thing that is asked, so that a look may wait for the kernel
+    /// and the disk where it is asked for. Otherwise looks are taken on threads of their own.
+    bool one_command = false;
 };
 
 /// How an operation ended, or what it would do.

@@ -26,6 +26,7 @@ constexpr unsigned last_resort_s = 3;
 
 controller_options options_for(const completion_point& point) {
     controller_options options;
+    options.one_command = true;
     if (const char* directory = std::getenv("VMPLUG_STATE_DIR"); directory && *directory)
         options.state_directory = directory;
     if (point.given.has("--state-dir")) options.state_directory = point.given.first("--state-dir");

@@ -63,6 +63,7 @@ public:
     }
 
     int run() {
+        options_.one_command = true;
         controller control(options_);
         auto context = make_context(control);
         std::exception_ptr failure;

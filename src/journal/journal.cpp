@@ -6,8 +6,8 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <limits>
-#include <tuple>
 #include <utility>
 
 #include <fcntl.h>
@@ -66,6 +66,20 @@ result<std::int64_t> read_schema_version(sqlite3* database) {
     return error{error_code::journal_corrupt, sqlite3_db_filename(database, "main"),
                  "the journal was written by a newer vmplug (schema " + std::to_string(found) + ")",
                  "use that version of vmplug"};
+}
+
+/// SQLite would make it with the mode that the process's umask leaves, and gives what it makes
+/// beside it the same mode. It is not opened here: closing it would give back SQLite's locks on it.
+result<void> make_file(const private_directory& directory) {
+    constexpr const char* name = "journal.db";
+    if (::mknodat(directory.descriptor(), name, S_IFREG | S_IRUSR | S_IWUSR, 0) == 0) return {};
+    const int reason = errno;
+    // A file system that cannot be written says that before it says that the file is there.
+    if (reason == EEXIST || ::faccessat(directory.descriptor(), name, F_OK, 0) == 0) return {};
+    return error{error_code::journal_unavailable,
+                 directory.path() + "/" + name,
+                 "unable to open database file: " + std::string(std::strerror(reason)),
+                 {}};
 }
 
 /// WAL with FULL: one fsync for each commit, and a torn end is recognised by its checksum.
@@ -196,10 +210,18 @@ void journal::closer::operator()(sqlite3* database) const {
     sqlite3_close_v2(database);
 }
 
-journal::journal(std::unique_ptr<sqlite3, closer> database) : database_(std::move(database)) {}
+journal::journal(std::unique_ptr<sqlite3, closer> database) : database_(std::move(database)) {
+    if (database_) opened_ = identify(sqlite3_db_filename(database_.get(), "main"));
+}
 journal::journal(journal&&) noexcept = default;
 journal& journal::operator=(journal&&) noexcept = default;
 journal::~journal() = default;
+
+result<void> journal::check_place(const std::string& path) {
+    const auto directory = private_directory::create(path);
+    if (directory.has_error()) return directory.error();
+    return check_files(*directory);
+}
 
 result<journal> journal::open(const std::string& path) {
     const auto directory = private_directory::create(path);
@@ -249,18 +271,15 @@ result<journal> journal::open_unwritten(const private_directory& directory, erro
 
 result<journal> journal::open_in(const private_directory& directory) {
     if (auto fine = check_files(directory); fine.has_error()) return fine.error();
+    if (auto made = make_file(directory); made.has_error()) return made.error();
     const auto file = directory.path() + "/journal.db";
-    const auto previous = ::umask(0077);
     sqlite3* handle = nullptr;
     sqlite3_open_v2(file.c_str(), &handle,
-                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-                        SQLITE_OPEN_NOFOLLOW,
-                    nullptr);
+                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, nullptr);
     std::unique_ptr<sqlite3, closer> database(handle);
     sqlite3_busy_timeout(handle, busy_timeout_ms);
     auto ready = choose_wal(handle);
     if (ready.has_value()) ready = prepare_schema(handle);
-    ::umask(previous);
     if (ready.has_value()) return journal(std::move(database));
     auto failure = ready.error();
     if (failure.where.empty()) failure.where = file;
@@ -296,23 +315,75 @@ result<void> write_record(sqlite3* database, operation_record& record) {
     return saved;
 }
 
+/// All or none of them, in a transaction that goes on whatever becomes of them.
+result<void> write_apart(sqlite3* database, const std::vector<operation_record*>& all) {
+    sqlite::savepoint part(database);
+    auto saved = part.begin();
+    for (auto* record : all)
+        if (saved.has_value()) saved = write_record(database, *record);
+    return saved.has_value() ? part.keep() : saved;
+}
+
+/// What is not saved keeps the number and the version that it had.
+class kept_numbers {
+public:
+    explicit kept_numbers(const std::vector<operation_record*>& all) {
+        before_.reserve(all.size());
+        for (const auto* record : all)
+            before_.emplace_back(record->number, record->version);
+    }
+    void give_back(const std::vector<operation_record*>& all) const {
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            all[i]->number = before_[i].first;
+            all[i]->version = before_[i].second;
+        }
+    }
+
+private:
+    std::vector<std::pair<std::int64_t, std::int64_t>> before_;
+};
+
+/// Returns why there is nothing of the whole group.
+result<void> write_group(sqlite3* database, std::vector<journal_save>& group) {
+    sqlite::transaction transaction(database);
+    if (auto begun = transaction.begin(); begun.has_error()) return begun;
+    for (auto& each : group) {
+        each.fate = write_apart(database, each.all);
+        // What came next would be written outside of any transaction.
+        if (!transaction.is_open()) return each.fate;
+    }
+    return transaction.commit();
+}
+
 } // namespace
 
+void journal::save_each(std::vector<journal_save>& group) {
+    std::vector<kept_numbers> before;
+    before.reserve(group.size());
+    for (const auto& each : group)
+        before.emplace_back(each.all);
+    const auto written = write_group(database_.get(), group);
+    for (std::size_t i = 0; i < group.size(); ++i) {
+        if (written.has_error() && group[i].fate.has_value()) group[i].fate = written;
+        if (group[i].fate.has_error()) before[i].give_back(group[i].all);
+    }
+}
+
 result<void> journal::save(const std::vector<operation_record*>& all) {
-    // What is not saved keeps the number and the version that it had.
-    std::vector<std::pair<std::int64_t, std::int64_t>> before;
-    before.reserve(all.size());
-    for (const auto* record : all)
-        before.emplace_back(record->number, record->version);
-    sqlite::transaction transaction(database_.get());
-    auto saved = transaction.begin();
-    for (auto* record : all)
-        if (saved.has_value()) saved = write_record(database_.get(), *record);
-    if (saved.has_value()) saved = transaction.commit();
-    if (saved.has_error())
-        for (std::size_t i = 0; i < all.size(); ++i)
-            std::tie(all[i]->number, all[i]->version) = before[i];
-    return saved;
+    std::vector<journal_save> alone;
+    alone.push_back({all, {}});
+    save_each(alone);
+    return alone.front().fate;
+}
+
+journal::file_identity journal::identify(const std::string& file) {
+    struct stat found {};
+    if (::lstat(file.c_str(), &found) != 0) return {};
+    return {found.st_dev, found.st_ino};
+}
+
+bool journal::is_in_place() const {
+    return database_ && identify(sqlite3_db_filename(database_.get(), "main")) == opened_;
 }
 
 result<std::vector<operation_record>> journal::query(const char* condition, std::int64_t number,

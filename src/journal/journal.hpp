@@ -12,6 +12,12 @@ namespace vmplug {
 
 class private_directory;
 
+/// What is saved together, all or none, and how that went.
+struct journal_save {
+    std::vector<operation_record*> all;
+    result<void> fate;
+};
+
 /// The durable record of all operations: one SQLite file in the state directory.
 ///
 /// Each `save` is one transaction and is on the disk when it returns (synchronous=FULL). Several
@@ -31,6 +37,10 @@ public:
     /// Opens or creates DIRECTORY/journal.db; creates DIRECTORY (mode 0700) when it is missing.
     static result<journal> open(const std::string& directory);
 
+    /// Makes the directory where it is missing, and says whether what is in it can be believed.
+    /// Opens nothing.
+    static result<void> check_place(const std::string& directory);
+
     /// Opens an existing journal for reading alone, also where nothing can be written; an absent
     /// one reads as empty.
     static result<journal> open_to_read(const std::string& directory);
@@ -44,6 +54,12 @@ public:
 
     /// The same for several, in one transaction.
     result<void> save(const std::vector<operation_record*>& all);
+
+    /// Several saves with one commit. Each has its own fate, but where none can be written.
+    void save_each(std::vector<journal_save>& group);
+
+    /// Whether the file that was opened is the one that is in the directory now.
+    bool is_in_place() const;
 
     result<operation_record> load(std::int64_t number);
     /// All operations that are not closed, oldest first.
@@ -63,7 +79,14 @@ private:
     struct closer {
         void operator()(sqlite3* database) const;
     };
+    /// Which file it is.
+    struct file_identity {
+        std::uint64_t device = 0;
+        std::uint64_t inode = 0;
+        bool operator==(const file_identity&) const = default;
+    };
     explicit journal(std::unique_ptr<sqlite3, closer> database);
+    static file_identity identify(const std::string& file);
 
     static result<journal> open_in(const private_directory& directory);
     static result<journal> open_unwritten(const private_directory& directory, error why);
@@ -72,6 +95,7 @@ private:
                                                 const std::string& text);
 
     std::unique_ptr<sqlite3, closer> database_; ///< null: an absent journal, opened to read
+    file_identity opened_;
 };
 
 } // namespace vmplug

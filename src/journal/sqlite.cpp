@@ -56,7 +56,7 @@ std::string statement::text(int column) const {
 }
 
 transaction::~transaction() {
-    if (open_) sqlite3_exec(database_, "rollback", nullptr, nullptr, nullptr);
+    if (is_open()) sqlite3_exec(database_, "rollback", nullptr, nullptr, nullptr);
 }
 
 result<void> transaction::begin() {
@@ -69,6 +69,23 @@ result<void> transaction::commit() {
     auto committed = run(database_, "commit");
     if (committed.has_value()) open_ = false;
     return committed;
+}
+
+savepoint::~savepoint() {
+    if (open_ && sqlite3_get_autocommit(database_) == 0)
+        sqlite3_exec(database_, "rollback to part; release part", nullptr, nullptr, nullptr);
+}
+
+result<void> savepoint::begin() {
+    auto begun = run(database_, "savepoint part");
+    open_ = begun.has_value();
+    return begun;
+}
+
+result<void> savepoint::keep() {
+    auto kept = run(database_, "release part");
+    if (kept.has_value()) open_ = false;
+    return kept;
 }
 
 } // namespace vmplug::sqlite

@@ -52,6 +52,25 @@ public:
     result<void> begin();
     result<void> commit();
 
+    /// Some failures (no room, no memory) make SQLite roll all of it back by itself.
+    bool is_open() const { return open_ && sqlite3_get_autocommit(database_) == 0; }
+
+private:
+    sqlite3* database_;
+    bool open_ = false;
+};
+
+/// A part of a transaction, taken back alone when it is left without `keep`.
+class savepoint {
+public:
+    explicit savepoint(sqlite3* database) : database_(database) {}
+    savepoint(const savepoint&) = delete;
+    savepoint& operator=(const savepoint&) = delete;
+    ~savepoint();
+
+    result<void> begin();
+    result<void> keep();
+
 private:
     sqlite3* database_;
     bool open_ = false;

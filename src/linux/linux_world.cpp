@@ -5,7 +5,9 @@
 namespace vmplug {
 
 linux_world::linux_world(const controller_options& options)
-    : reader_(files_), host_(files_), vms_(files_, open_), store_(options.state_directory),
+    : reader_(files_), host_(files_), vms_(files_, open_),
+      store_(options.state_directory, options.one_command ? journal_store::looks::at_once
+                                                          : journal_store::looks::on_the_thread),
       self_(read_own_identity(files_)),
       leases_(options.state_directory + "/locks",
               "process " + std::to_string(self_.pid) + " (" + options.invoked_as + ")"),

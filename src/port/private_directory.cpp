@@ -5,7 +5,6 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
-#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
@@ -46,6 +45,19 @@ result<void> check_links(const std::string& path) {
     return {};
 }
 
+/// Those that are missing, for us alone, whatever the umask of the process. Returns 0 or errno.
+int make_directories(const std::filesystem::path& path) {
+    std::filesystem::path part;
+    for (const auto& name : path) {
+        part /= name;
+        if (::mkdir(part.c_str(), S_IRWXU) == 0 || errno == EEXIST) continue;
+        // One that cannot be written may say so of what is there.
+        const int reason = errno;
+        if (::access(part.c_str(), F_OK) != 0) return reason;
+    }
+    return 0;
+}
+
 } // namespace
 
 bool private_directory::exists(const std::string& path) {
@@ -70,11 +82,9 @@ result<private_directory> private_directory::open(const std::string& path) {
 
 result<private_directory> private_directory::create(const std::string& path) {
     if (auto links = check_links(path); links.has_error()) return links.error();
-    const auto previous = ::umask(0077);
-    std::error_code failure;
-    std::filesystem::create_directories(path, failure);
-    ::umask(previous);
-    if (failure) return unusable(path, "cannot create the state directory: " + failure.message());
+    if (const int reason = make_directories(path); reason != 0)
+        return unusable(path,
+                        std::string("cannot create the state directory: ") + std::strerror(reason));
     return open(path);
 }
 

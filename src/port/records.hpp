@@ -16,6 +16,10 @@ namespace vmplug {
 /// one: what one has saved the others load. A record that cannot be read comes back with the reason
 /// as its `failure`, so that it does not stand in the way of the others.
 ///
+/// Nothing waits for a disk on the caller's executor, on which each call comes back. Operations of
+/// one process may ask at once: each save has its own fate. A caller may go away; its save is then
+/// whole or not at all all the same. What is saved may be changed again when the save has returned.
+///
 /// Errors of all: `journal_unavailable` (cannot be opened or written, or somebody else could have
 /// written it: the text has the reason), `journal_corrupt`. After a failed `save` the records are
 /// as they were before it.
@@ -33,6 +37,7 @@ public:
     /// The same for several, all or none.
     virtual task<void> save_together(std::vector<operation_record*> all) = 0;
 
+    /// Errors: `invalid_argument`: there is none of that number.
     virtual task<operation_record> load(std::int64_t number) = 0;
 
     /// All operations that are not closed, oldest first.
@@ -50,7 +55,8 @@ public:
     };
     virtual task<known_request> find_request(std::string id) = 0;
 
-    /// Gives an operation a further key: of a caller who went on with it.
+    /// Gives an operation a further key: of a caller who went on with it. A key that stands for
+    /// something keeps its meaning: that is `journal_unavailable`.
     virtual task<void> note_request(std::string id, std::string asked, std::int64_t number) = 0;
 };
 
