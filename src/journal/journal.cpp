@@ -170,6 +170,14 @@ result<void> write_request(sqlite3* database, const std::string& id, const std::
     return written.has_error() ? result<void>(written.error()) : result<void>();
 }
 
+/// A plan that was revised may be shorter than it was.
+result<void> forget_steps_after(sqlite3* database, const operation_record& record) {
+    sqlite::statement rest(database, "delete from step where operation = ? and position >= ?");
+    rest.bind(record.number).bind(static_cast<std::int64_t>(record.steps.size()));
+    const auto gone = rest.step();
+    return gone.has_error() ? result<void>(gone.error()) : result<void>();
+}
+
 result<void> write_steps(sqlite3* database, const operation_record& record) {
     for (std::size_t i = 0; i < record.steps.size(); ++i) {
         sqlite::statement insert(database, "insert or replace into step values (?, ?, ?)");
@@ -309,6 +317,7 @@ result<void> write_record(sqlite3* database, operation_record& record) {
     ++record.version;
     if (saved.has_value()) saved = write_operation(database, record);
     if (saved.has_value()) saved = write_steps(database, record);
+    if (saved.has_value() && !is_new) saved = forget_steps_after(database, record);
     if (saved.has_value() && is_new && !record.request_id.empty())
         saved = write_request(database, record.request_id, record.asked, record.number);
     if (saved.has_value() && is_new) saved = forget_old(database, record.number);

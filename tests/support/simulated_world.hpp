@@ -285,7 +285,7 @@ private:
                 co_return old->second;
             const auto found = in_.disk_.rows.find(number);
             if (found == in_.disk_.rows.end())
-                co_return error{error_code::journal_unavailable, "", "no such operation", {}};
+                co_return error{error_code::invalid_argument, "", "no such operation", {}};
             co_return found->second;
         }
         task<std::vector<operation_record>> load_open() override {
@@ -305,7 +305,8 @@ private:
         }
         task<void> note_request(std::string id, std::string asked, std::int64_t number) override {
             in_.check();
-            in_.disk_.keys[id] = {in_.disk_.rows.at(number), asked};
+            if (!in_.disk_.keys.try_emplace(id, in_.disk_.rows.at(number), asked).second)
+                co_return error{error_code::journal_unavailable, "", "UNIQUE constraint", {}};
             co_return result<void>{};
         }
 
