@@ -1,6 +1,7 @@
 #include <vmplug/host_facts.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include <pwd.h>
@@ -44,8 +45,13 @@ std::string list_processes(const std::vector<const qemu_process*>& processes) {
 } // namespace
 
 std::string user_name(std::uint32_t uid) {
-    const passwd* entry = ::getpwuid(uid);
-    return entry ? std::string(entry->pw_name) : std::to_string(uid);
+    // getpwuid has one answer for all threads.
+    std::array<char, 16384> room;
+    passwd entry{};
+    passwd* found = nullptr;
+    if (::getpwuid_r(uid, &entry, room.data(), room.size(), &found) == 0 && found)
+        return entry.pw_name;
+    return std::to_string(uid);
 }
 
 std::string describe_user(std::uint32_t uid) {

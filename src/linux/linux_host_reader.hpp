@@ -2,13 +2,20 @@
 
 #include "port/file_tree.hpp"
 #include "port/host_reader.hpp"
+#include "port/worker.hpp"
 
 namespace vmplug {
 
 /// The real host, or a copy of its files.
+///
+/// It is read on a thread, so that whatever else goes on does not wait for the kernel; who asks at
+/// once for the same shares one reading. The thread begins with the first, and ends with this.
 class linux_host_reader final : public host_reader {
 public:
-    explicit linux_host_reader(file_tree files) : files_(std::move(files)) {}
+    /// Where nothing else goes on meanwhile, no thread is needed.
+    enum class readings { on_a_thread, at_once };
+
+    explicit linux_host_reader(file_tree files, readings where = readings::on_a_thread);
 
     task<host_facts> read_host() override;
     task<host_facts> read_names() override;
@@ -20,7 +27,11 @@ public:
     std::optional<host_address> resolve_device(const std::string& path) override;
 
 private:
-    file_tree files_;
+    const file_tree files_;
+    shared_reading<host_facts> host_;
+    shared_reading<host_facts> names_;
+    shared_reading<host_facts> functions_;
+    worker worker_; ///< last: it ends before what it works on
 };
 
 /// What a QEMU sees of a device; nothing when its process is not known, or the device is in no

@@ -198,6 +198,12 @@ std::optional<struct statx> look_at(const std::string& path) {
     return found;
 }
 
+/// Its number; one that no file system has, when nothing is there.
+std::uint64_t file_system_of(const std::optional<struct statx>& found) {
+    return found ? std::uint64_t{found->stx_dev_major} << 32 | found->stx_dev_minor
+                 : ~std::uint64_t{0};
+}
+
 std::optional<device_number> parse_node(const std::string& line) {
     device_number number;
     char type = 0;
@@ -221,17 +227,12 @@ file_kind file_tree::inspect(const std::string& path) const {
     const auto target = root_.empty() ? std::nullopt : read_link(path);
     if (const auto line = invented_node(path, target))
         return {parse_node(*line), target.value_or("").starts_with("/sys/")};
-    const auto number = [](const struct statx& found) {
-        return std::uint64_t{found.stx_dev_major} << 32 | found.stx_dev_minor;
-    };
-    if (!sysfs_) {
-        const auto top = look_at("/sys");
-        sysfs_ = top ? number(*top) : ~std::uint64_t{0};
-    }
+    // The same as long as this process lives.
+    static const auto sysfs = file_system_of(look_at("/sys"));
     file_kind kind;
     const auto found = look_at(path);
     if (!found) return kind;
-    kind.in_sysfs = number(*found) == *sysfs_;
+    kind.in_sysfs = file_system_of(found) == sysfs;
     if (S_ISBLK(found->stx_mode) || S_ISCHR(found->stx_mode))
         kind.node =
             device_number{S_ISBLK(found->stx_mode), found->stx_rdev_major, found->stx_rdev_minor};

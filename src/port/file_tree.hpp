@@ -37,8 +37,9 @@ enum class disk_claim {
 /// in their place (tests).
 ///
 /// For files whose reading cannot block: attributes that take a device's lock are read through
-/// `child_task`. What a file holds is untrusted; at most `file_bytes_max` of it are read. Throws
-/// std::system_error where descriptors or memory are short: then nothing can be concluded.
+/// `child_task`. Several threads may use one. What a file holds is untrusted; at most
+/// `file_bytes_max` of it are read. Throws std::system_error where descriptors or memory are short:
+/// then nothing can be concluded.
 class file_tree {
 public:
     static constexpr std::size_t file_bytes_max = std::size_t{4} << 20;
@@ -117,7 +118,6 @@ private:
                                              const std::optional<std::string>& target) const;
 
     std::string root_;
-    mutable std::optional<std::uint64_t> sysfs_; ///< the number of its file system
 };
 
 } // namespace vmplug

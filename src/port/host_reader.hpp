@@ -10,7 +10,8 @@
 
 namespace vmplug {
 
-/// The host, as planning sees it. Nothing is changed by a look.
+/// The host, as planning sees it. Nothing is changed by a look, which begins after it was asked
+/// for: it shows what its caller has done before.
 class host_reader {
 public:
     template <class T>
