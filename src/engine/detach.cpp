@@ -9,6 +9,11 @@ namespace {
 
 using boost::asio::awaitable;
 
+/// What a caller's key stands for; how long it waits is no part of it.
+std::string asked_of(const std::string& guest, const detach_request& request) {
+    return "detach " + guest + " " + request.id + (request.keep_bound ? " keep-bound" : "");
+}
+
 /// What may be meant by a guest's name and a device's id: open detaches, and assignments that
 /// nobody takes back yet.
 struct candidates {
@@ -60,7 +65,7 @@ operation_record left_bound(const operation_record& attached, const world& at) {
 awaitable<operation_report> use_case::detach(std::string guest, detach_request request) {
     auto opened = open_records();
     if (opened.has_error()) co_return refusal(opened.error());
-    const request_key key{options_.request_id, "detach " + guest + " " + request.id};
+    const request_key key{options_.request_id, asked_of(guest, request)};
     auto& book = **opened;
     auto earlier = co_await find_earlier(book, key);
     if (earlier.has_error()) co_return refusal(earlier.error());
