@@ -142,7 +142,9 @@ awaitable<operation_report> use_case::preview(operation_record record) {
     operation_report report;
     report.seen = co_await runner.look(machine);
     const auto& after = machine.record();
-    const bool back = after.state == operation_state::reverting;
+    // Of one that nothing stands of, it is told that it ends so.
+    const bool back =
+        after.state == operation_state::reverting || after.ended == outcome::rolled_back;
     report.would = back ? "undo what was done" : "go on";
     if (after.ended && after.state != operation_state::closed)
         report.would = "wait: the world does not answer";
