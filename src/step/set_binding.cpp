@@ -189,6 +189,10 @@ std::string tell(occupant who) {
     return "another card is in its place now, which is left alone: there is nothing to give back";
 }
 
+error has_left_meanwhile(const std::string& device) {
+    return {error_code::device_not_found, device, "the device has left the machine meanwhile", {}};
+}
+
 std::string join_lines(const std::vector<std::string>& lines) {
     std::string text;
     for (const auto& each : lines)
@@ -302,6 +306,8 @@ awaitable<result<fields>> set_binding_kind::observe(step_context& context,
     const auto device = field(arguments, "device");
     const auto who = look_at(context, device, arguments);
     if (who != occupant::same && is_return(arguments)) co_return fields{};
+    // What cannot be seen now is not what was there before.
+    if (who == occupant::gone) co_return has_left_meanwhile(device);
     auto found = co_await read_binding(context, device);
     if (found.has_error()) co_return found.error();
     if (is_return(arguments) && found->driver != field(arguments, "driver")) {
@@ -313,6 +319,10 @@ awaitable<result<fields>> set_binding_kind::observe(step_context& context,
     }
     auto netdevs = co_await context.host.read_netdevs(device, context.host_deadline);
     if (netdevs.has_error()) co_return netdevs.error();
+    if (has_left(context, device)) {
+        if (is_return(arguments)) co_return fields{};
+        co_return has_left_meanwhile(device);
+    }
     fields prior{{"driver", found->driver}, {"driver_override", found->driver_override}};
     prior["ids"] = read_ids(context, device);
     if (auto module = read_module(context, found->driver); !module.empty())
@@ -329,9 +339,7 @@ awaitable<result<fields>> set_binding_kind::apply(step_context& context, const f
     const auto device = field(arguments, "device");
     const auto who = look_at(context, device, arguments);
     if (who != occupant::same && is_return(arguments)) co_return fields{{"told", tell(who)}};
-    if (who == occupant::gone)
-        co_return error{
-            error_code::device_not_found, device, "the device has left the machine meanwhile", {}};
+    if (who == occupant::gone) co_return has_left_meanwhile(device);
     auto target = target_of(arguments);
     const bool for_vfio = target.driver == "vfio-pci";
     auto ids = field(arguments, "new_id");
