@@ -22,7 +22,9 @@ struct situation {
     std::optional<process_view> view = {};  ///< what `qemu` sees of the device, if it was looked at
 };
 
-/// The IOMMU group of a function that a record names; nothing when it is not there or in none.
+/// The IOMMU group of a function that a record names. One that has left the machine shows none any
+/// more: its group is that of its neighbours which were moved together with it, for as long as a
+/// record tells of them. Nothing when there is none.
 std::optional<int> group_of(const situation& seen, const std::string& device);
 
 /// An operation that is not settled and concerns the device or a neighbour in its IOMMU group;
