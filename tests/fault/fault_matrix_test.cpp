@@ -218,6 +218,59 @@ TEST_CASE("the disk fills up") {
     MESSAGE(pairs << " full disks");
 }
 
+TEST_CASE("the records cannot be read for a moment, or nothing can be locked") {
+    const host_state initial{bench()};
+    int failures = 0;
+    for (const auto& which : scenarios) {
+        const auto before = state_at_begin(which);
+        for (const bool locks : {false, true})
+            for (int at = 0; at < 40; ++at) {
+                const auto text = std::string(which.name) + (locks ? ", lock " : ", load ") +
+                                  std::to_string(at) + " fails";
+                CAPTURE(text);
+                bench on;
+                which.prepare(on);
+                int& count = locks ? on.locks.takes : on.disk.loads;
+                (locks ? on.locks.bad_take : on.disk.bad_load) = count + at;
+                REQUIRE(on.run(which.begin));
+                const bool failed = count > (locks ? on.locks.bad_take : on.disk.bad_load);
+                on.locks.bad_take = on.disk.bad_load = -1;
+                if (!failed) break;
+                ++failures;
+                check_verdict(on, before, initial);
+                check_settled(on, initial, text);
+            }
+    }
+    MESSAGE(failures << " failures of a load or a lock");
+    CHECK(failures > 50);
+}
+
+TEST_CASE("recover tells that the records cannot be read, and settles all when they can") {
+    const host_state initial{bench()};
+    for (int at = 0; at < 12; ++at) {
+        CAPTURE(at);
+        bench on;
+        on.world.faults.plan_fault(9, fault::dies_after);
+        REQUIRE_FALSE(on.run(attach));
+        on.world.faults.clear();
+        on.disk.bad_load = on.disk.loads + at;
+        bool told = false;
+        REQUIRE(on.run([&](use_case& running) -> awaitable<operation_report> {
+            const auto settled = co_await running.recover();
+            if (settled.has_error())
+                told = settled.error().code == error_code::journal_unavailable;
+            else
+                for (const auto& each : *settled)
+                    told = told || !each.refusals.empty() || each.ended != outcome::rolled_back;
+            co_return operation_report();
+        }));
+        const bool failed = on.disk.loads > on.disk.bad_load;
+        on.disk.bad_load = -1;
+        if (failed) CHECK(told);
+        check_settled(on, initial, "load " + std::to_string(at));
+    }
+}
+
 TEST_CASE("the process dies, and dies again while it recovers") {
     const host_state initial{bench()};
     int pairs = 0;

@@ -41,6 +41,7 @@ struct tally {
     long deaths = 0;
     long repeats = 0;
     long stops = 0;
+    long power_cuts = 0;
 };
 
 /// One run: the world, the disk and the locks that the processes share, and chance.
@@ -65,6 +66,9 @@ public:
         world_.guests["db"].identity = {"boot", 78, 1};
         initial_ = world_.devices;
         world_.latency = [this] { return milliseconds(chance(20)); };
+        disk_.keeps_last = [this] { return one_in(2); };
+        if (one_in(2)) world_.udev = [this] { return milliseconds(chance(300)); };
+        world_.udev_name = [this](const std::string& mac) { return name_by_udev(mac); };
     }
 
     /// Returns what is wrong, empty when nothing is.
@@ -115,16 +119,36 @@ private:
     }
 
     const std::string& any_device() {
-        return std::next(world_.devices.begin(), static_cast<long>(chance(4)))->first;
+        return std::next(initial_.begin(), static_cast<long>(chance(4)))->first;
     }
     std::string any_guest() { return one_in(2) ? "web" : "db"; }
+    /// By its name, or by the address of its monitor.
+    std::string any_guest_as_written() { return (one_in(4) ? "qmp:/run/" : "") + any_guest(); }
+
+    /// The name that the host has always given it, which may be the one that a record wants, or one
+    /// of udev's making.
+    std::string name_by_udev(const std::string& mac) {
+        for (const auto& [address, device] : initial_)
+            for (const auto& each : device.netdevs)
+                if (each.permanent_mac == mac && one_in(2)) return each.name;
+        return "enx" + mac.substr(9, 2) + mac.substr(12, 2) + mac.substr(15, 2);
+    }
+
+    /// How a device is when the host has set it up by itself: after a boot, or when it was plugged.
+    fake_world::device_state as_set_up(const std::string& address) const {
+        auto device = initial_.at(address);
+        device.driver_override.clear();
+        for (auto& each : device.netdevs)
+            each.home = 0;
+        return device;
+    }
 
     /// What happens to guests and modules by themselves.
     void disturb() {
         const auto name = any_guest();
         auto& guest = world_.guests[name];
-        const auto what = chance(13);
-        if (what < 8) tell(name + " is disturbed: " + std::to_string(what));
+        const auto what = chance(30);
+        if (what < 23) tell(name + " is disturbed: " + std::to_string(what));
         switch (what) {
         case 0:
             world_.set_paused(guest, !guest.paused);
@@ -139,7 +163,10 @@ private:
             world_.end(guest);
             break;
         case 4:
-            start_again(guest);
+        case 20:
+        case 21:
+            for (auto& [other, each] : world_.guests)
+                start_again(each);
             break;
         case 5:
             // It gives something back by itself.
@@ -154,15 +181,113 @@ private:
         case 7:
             guest.keeps = !guest.keeps;
             break;
+        case 8:
+            world_.reset(guest, milliseconds(chance(2000)));
+            break;
+        case 9:
+        case 10:
+            freeze(name);
+            break;
+        case 11:
+            pull_out(any_device());
+            break;
+        case 12:
+        case 22:
+            for (const auto& [address, device] : initial_)
+                plug_in(address);
+            break;
+        case 13:
+            somebody_loads(one_in(3) ? "vfio-pci" : one_in(2) ? "e1000" : "e1000e");
+            break;
+        case 14:
+            world_.autoprobe = !world_.autoprobe;
+            break;
+        case 15:
+            if (one_in(3)) cut_power();
+            break;
+        case 16:
+            // QEMU locks the guest's memory meanwhile.
+            guest.add_takes = milliseconds(guest.add_takes.count() > 0 ? 0 : chance(300));
+            break;
+        case 17:
+            guest.by_paths = !guest.by_paths;
+            break;
+        case 18:
+            guest.uid = one_in(3) ? 64055 : 0;
+            break;
+        case 19:
+            remove_module("vfio-pci");
+            break;
         default:
             break;
         }
     }
 
+    /// SIGSTOP, and mostly SIGCONT.
+    void freeze(const std::string& name) {
+        auto& guest = world_.guests[name];
+        if (!guest.runs || guest.frozen) return;
+        guest.frozen = true;
+        if (one_in(8)) return;
+        time_.later(milliseconds(chance(one_in(6) ? 60'000 : 1000)),
+                    [this, name, who = guest.identity] {
+                        auto& now = world_.guests[name];
+                        if (now.identity == who && now.frozen) world_.thaw(now);
+                    });
+    }
+
+    void pull_out(const std::string& address) {
+        if (!world_.devices.contains(address)) return;
+        tell(address + " leaves the machine");
+        (void)world_.pull_out(address);
+        renewed_.insert(address);
+    }
+
+    void plug_in(const std::string& address) {
+        if (world_.devices.contains(address)) return;
+        tell(address + " comes back");
+        const bool is_owned = world_.group_in_guest(initial_.at(address).group);
+        auto& device = world_.devices[address] = as_set_up(address);
+        // A kernel since 5.19 gives no host driver a device of a group that VFIO has opened.
+        if (is_owned) device.driver.clear();
+        if (is_owned) without_driver_.insert(address);
+        for (auto& each : device.netdevs)
+            each.index = ++world_.named;
+        if (!is_owned) world_.loaded.insert(device.driver);
+    }
+
+    /// Another program does, or an administrator. The kernel offers it every device that has none.
+    void somebody_loads(const std::string& driver) {
+        for (const auto& [address, device] : world_.devices)
+            if (world_.group_in_guest(device.group)) return;
+        world_.load(driver);
+    }
+
+    void cut_power() {
+        tell("the power is cut");
+        for (auto& each : processes_)
+            if (each && each->is_alive()) {
+                each->lose_power();
+                ++tally_.deaths;
+            }
+        ++tally_.power_cuts;
+        world_.faults.clear();
+        std::map<std::string, fake_world::device_state> set_up;
+        for (const auto& [address, device] : initial_) {
+            set_up[address] = as_set_up(address);
+            renewed_.insert(address);
+        }
+        world_.cut_power(set_up);
+    }
+
     /// Another QEMU of that name: another process.
-    static void start_again(fake_world::guest_state& guest) {
+    void start_again(fake_world::guest_state& guest) const {
         if (guest.runs) return;
         guest.identity.start_time += 1000;
+        // Another boot gives the same pids at the same times.
+        if (std::exchange(guest.identity.boot_id, world_.boot_id) != world_.boot_id)
+            guest.identity.start_time = 1;
+        guest.boots_until = {};
         guest.memlock = {65536, 65536};
         guest.clients = 0;
         guest.runs = true;
@@ -257,7 +382,7 @@ private:
     }
 
     awaitable<operation_report> attach(use_case& running, std::string who, std::string key) {
-        auto asked = std::pair(any_guest(), any_device());
+        auto asked = std::pair(any_guest_as_written(), any_device());
         if (!key.empty()) asked = asked_.try_emplace(key, asked).first->second;
         const auto& [guest, device] = asked;
         attach_request request;
@@ -275,7 +400,7 @@ private:
         if (const auto held = disk_.assignments(); !held.empty() && !one_in(4)) {
             const auto& meant = held[chance(held.size())].subject;
             device = field(meant, "device");
-            if (meant.contains("guest")) guest = field(meant, "guest");
+            if (meant.contains("guest")) guest = field(meant, one_in(4) ? "monitor" : "guest");
         }
         detach_request request;
         request.id = "dev" + device.substr(5, 2) + device.substr(8, 2);
@@ -319,10 +444,16 @@ private:
     awaitable<void> calm_down() {
         tell("calm");
         world_.faults.clear();
+        world_.autoprobe = true;
         for (auto& [name, guest] : world_.guests) {
             guest.rejects = guest.refuses = guest.keeps = false;
+            guest.add_takes = milliseconds(0);
+            if (guest.frozen) world_.thaw(guest);
             world_.set_paused(guest, false);
         }
+        // What is still away stays so.
+        for (const auto& [address, device] : initial_)
+            if (one_in(2)) plug_in(address);
         const auto last = process(0);
         for (int i = 0; i < 3; ++i)
             co_await recover(*last);
@@ -365,11 +496,39 @@ private:
         if (!world_.violations.empty()) note(world_.violations.front());
         for (const auto& [name, guest] : world_.guests)
             if (!guest.devices.empty()) note("a guest has a device that nobody assigned");
-        if (world_.devices != initial_) note("a device is not as it was");
+        for (const auto& [address, device] : world_.devices)
+            if (!is_as_it_was(address, device))
+                note("a device is not as it was: " + address + " is " + describe(device));
         for (const auto& [name, guest] : world_.guests)
             if (guest.runs && guest.memlock.soft_bytes != 65536) note("a limit is not as it was");
         if (!disk_.assignments().empty()) note("something is still assigned");
         if (!locks_.empty()) note("a lease is held by nobody's operation");
+    }
+
+    static std::string describe(const fake_world::device_state& device) {
+        auto text = "on \"" + device.driver + "\", for \"" + device.driver_override + "\"";
+        for (const auto& each : device.netdevs) {
+            text += ", " + each.name + " " + each.mac + " " + std::to_string(each.mtu) + " in " +
+                    std::to_string(each.home);
+            for (const auto& name : each.alternative_names)
+                text += " " + name;
+        }
+        return text;
+    }
+
+    /// What the host has set up anew stays so, or is as a record knew it: both are right.
+    bool is_as_it_was(const std::string& address, fake_world::device_state device) const {
+        const auto& before = initial_.at(address);
+        if (!renewed_.contains(address)) return device == before;
+        if (device.driver_override == before.driver_override) device.driver_override.clear();
+        // Whoever gives it a driver later sets it up.
+        if (without_driver_.contains(address))
+            return (device.driver.empty() || device.driver == before.driver) &&
+                   (device.driver_override.empty() ||
+                    device.driver_override == before.driver_override);
+        for (std::size_t i = 0; i < device.netdevs.size(); ++i)
+            if (device.netdevs[i].home == before.netdevs[i].home) device.netdevs[i].home = 0;
+        return device == as_set_up(address);
     }
 
     std::mt19937_64 random_;
@@ -378,6 +537,8 @@ private:
     virtual_clock time_{io_};
     fake_world world_{time_};
     std::map<std::string, fake_world::device_state> initial_;
+    std::set<std::string> without_driver_; ///< those that got none when they came back
+    std::set<std::string> renewed_;        ///< devices that have come back without us
     simulated_disk disk_;
     simulated_locks locks_;
     std::shared_ptr<simulated_process> processes_[processes];
@@ -403,6 +564,7 @@ TEST_CASE("two processes, two guests, four devices, and everything goes wrong") 
         all.deaths += one.counted().deaths;
         all.repeats += one.counted().repeats;
         all.stops += one.counted().stops;
+        all.power_cuts += one.counted().power_cuts;
         for (const auto& [how, count] : one.counted().ended)
             all.ended[how] += count;
         if (wrong.empty()) continue;
@@ -415,8 +577,8 @@ TEST_CASE("two processes, two guests, four devices, and everything goes wrong") 
     for (const auto& [how, count] : all.ended)
         ended += ", " + std::to_string(count) + " " + std::string(outcome_name(how));
     MESSAGE(runs << " runs, " << all.operations << " operations (" << all.repeats << " repeated, "
-                 << all.stops << " stopped), " << all.deaths << " deaths" << ended << ", "
-                 << violations << " violations, "
+                 << all.stops << " stopped), " << all.deaths << " deaths, " << all.power_cuts
+                 << " power cuts" << ended << ", " << violations << " violations, "
                  << static_cast<long>(static_cast<double>(runs) / took.count() * 60)
                  << " runs a minute");
 }
@@ -439,6 +601,7 @@ TEST_CASE("the invariants notice what is broken on purpose") {
         {mutation::lease_given_back, "lease given back early"},
         {mutation::late_effect, "late effect ignored"},
         {mutation::stale_saved, "stale record saved"},
+        {mutation::company_hidden, "what others need is not seen"},
     };
     for (const auto& [broken, name] : mutations) {
         std::string noticed;

@@ -50,9 +50,9 @@ public:
         if (guest().identity == identity_) --guest().clients;
     }
 
-    task<guest_facts> survey(call_limit) override {
-        co_await pause_();
-        if (!is_open()) co_return lost();
+    task<guest_facts> survey(call_limit limit) override {
+        const auto served = co_await wait_until_served(limit);
+        if (served.has_error()) co_return served.error();
         guest_facts facts;
         facts.name = name_;
         facts.running = !guest().paused;
@@ -67,7 +67,7 @@ public:
         for (const auto& [id, host] : guest().devices) {
             auto& device = facts.devices.emplace_back();
             device.qdev_id = id;
-            device.host = host;
+            device.host = guest().by_paths ? "/sys/bus/pci/devices/" + host : host;
             device.type = "vfio-pci";
             device.bus = guest().buses[id];
         }
@@ -76,7 +76,10 @@ public:
 
     task<void> device_add(std::string arguments, call_limit limit) override {
         auto served = co_await wait_until_served(limit);
-        if (served.has_error()) co_return served;
+        if (served.has_error()) {
+            do_when_thawed([arguments](fake_guest& late) { (void)late.add(arguments); });
+            co_return served;
+        }
         if (guest().add_takes.count() > 0) co_return co_await add_slowly(arguments, limit);
         co_return world_.faults.act("device_add", error_code::timed_out,
                                     [&] { return add(arguments); });
@@ -84,7 +87,10 @@ public:
 
     task<void> device_del(std::string qdev_id, call_limit limit) override {
         auto served = co_await wait_until_served(limit);
-        if (served.has_error()) co_return served;
+        if (served.has_error()) {
+            do_when_thawed([qdev_id](fake_guest& late) { (void)late.remove(qdev_id); });
+            co_return served;
+        }
         co_return world_.faults.act("device_del", error_code::timed_out,
                                     [&] { return remove(qdev_id); });
     }
@@ -100,7 +106,9 @@ public:
             guest().devices.erase(qdev_id);
             guest().buses.erase(qdev_id);
         }
-        co_return there && !guest().rejects ? guest_sight::configured : guest_sight::gone;
+        if (!there || guest().rejects) co_return guest_sight::gone;
+        const bool boots = world_.time.now() < guest().boots_until;
+        co_return boots ? guest_sight::added : guest_sight::configured;
     }
 
     std::unique_ptr<device_watch> watch(std::string qdev_id) override {
@@ -118,14 +126,37 @@ private:
         return {error_code::connection_lost, "QMP", "QEMU closed the monitor", {}};
     }
 
+    /// What was sent to a QEMU that is stopped is done when it goes on.
+    void do_when_thawed(std::function<void(fake_guest&)> what) {
+        auto& now = guest();
+        if (!now.frozen || now.identity != identity_) return;
+        now.queued.push_back([world = &world_, name = name_, pause = pause_, what] {
+            fake_guest late(*world, name, pause);
+            what(late);
+        });
+    }
+
+    boost::asio::awaitable<void> wait_while_frozen(call_limit limit) {
+        const auto end = world_.time.now() + limit.most();
+        virtual_clock::signal& thawed = guest().thawed;
+        const std::stop_callback wake(limit.stop(), [&thawed] { thawed.raise(); });
+        while (guest().frozen && is_open() && world_.time.now() < end &&
+               !limit.stop().stop_requested()) {
+            const auto left = end - world_.time.now();
+            co_await world_.time.wait_for(
+                std::chrono::duration_cast<std::chrono::milliseconds>(left), &thawed);
+        }
+    }
+
     /// QEMU takes one command after another. Errors: the limit came first.
     task<void> wait_until_served(call_limit limit) {
         co_await pause_();
+        co_await wait_while_frozen(limit);
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(guest().busy_until -
                                                                                 world_.time.now());
         if (left.count() > 0) co_await world_.time.wait(std::min(left, limit.most()), limit.stop());
         if (!is_open()) co_return lost();
-        if (world_.time.now() >= guest().busy_until) co_return result<void>();
+        if (!guest().frozen && world_.time.now() >= guest().busy_until) co_return result<void>();
         if (limit.stop().stop_requested())
             co_return error{error_code::cancelled, "QMP", "the call was given up", {}};
         co_return error{error_code::timed_out, "QMP", "no answer came", {}};
@@ -136,9 +167,10 @@ private:
         auto& now = guest();
         now.busy_until = world_.time.now() + now.add_takes;
         const auto added = std::make_shared<result<void>>();
-        world_.time.later(now.add_takes, [this_guest = &now, world = &world_, name = name_,
-                                          pause = pause_, arguments, added] {
-            if (this_guest->runs) *added = fake_guest(*world, name, pause).add(arguments);
+        world_.time.later(now.add_takes, [this_guest = &now, who = identity_, world = &world_,
+                                          name = name_, pause = pause_, arguments, added] {
+            if (this_guest->runs && this_guest->identity == who)
+                *added = fake_guest(*world, name, pause).add(arguments);
         });
         auto served = co_await wait_until_served(limit);
         if (served.has_error()) co_return served;
@@ -155,6 +187,8 @@ private:
         const error refusal{error_code::command_failed, "device_add", "GenericError: no", {}};
         if (guest().refuses || guest().devices.contains(id)) return refusal;
         if (world_.is_in_guest(host)) world_.violations.emplace_back("a device was added twice");
+        // It may have been pulled out: "no such host device".
+        if (!world_.devices.contains(host)) return refusal;
         const auto group = world_.devices.at(host).group;
         for (const auto& [address, device] : world_.devices)
             if (device.group == group && !device.driver.empty() && device.driver != "vfio-pci")
@@ -171,6 +205,8 @@ private:
     result<void> remove(const std::string& id) {
         if (!guest().devices.contains(id)) return {};
         guest().leaving.insert(id);
+        // One that boots has missed the button; a reset completes it all the same.
+        if (world_.time.now() < guest().boots_until) return {};
         world_.time.later(guest().lets_go_after.value_or(world_.latency() * 10),
                           [&world = world_, name = name_, who = identity_] {
                               auto& state = world.guests.at(name);

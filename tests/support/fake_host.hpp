@@ -88,7 +88,7 @@ public:
     }
 
     bool is_there(const network_namespace& which) override {
-        return world_.namespaces.contains(which.inode);
+        return which.process.boot_id == world_.boot_id && world_.namespaces.contains(which.inode);
     }
 
     std::vector<std::string> list_netdevs(const std::string& device) override {
@@ -101,6 +101,10 @@ public:
     }
 
     std::string read_line(const std::string& path) override {
+        if (path.starts_with(interfaces_path)) {
+            const auto* netdev = find_named(path);
+            return netdev ? std::to_string(netdev->index) : std::string();
+        }
         const auto* device = find(path);
         if (!device) return {};
         if (path.ends_with("/modalias")) return "pci:" + device->native_driver;
@@ -126,7 +130,10 @@ public:
         if (path.starts_with(drivers_path))
             return world_.loaded.contains(path.substr(drivers_path.size()));
         if (path.starts_with("/dev/vfio/")) return group_has_node(path.substr(10));
-        if (path.starts_with("/run/udev")) return false;
+        if (path.starts_with(interfaces_path)) return find_named(path) != nullptr;
+        if (path == "/run/udev/control") return static_cast<bool>(world_.udev);
+        if (path.starts_with(udev_path))
+            return world_.known_to_udev.contains(std::stoi(path.substr(udev_path.size())));
         if (path + "/" == devices_path) return true;
         return find(path) != nullptr;
     }
@@ -156,6 +163,18 @@ public:
 private:
     inline static const std::string devices_path = "/sys/bus/pci/devices/";
     inline static const std::string drivers_path = "/sys/bus/pci/drivers/";
+    inline static const std::string interfaces_path = "/sys/class/net/";
+    inline static const std::string udev_path = "/run/udev/data/n";
+
+    /// The interface whose directory, or a file in it, is meant.
+    const fake_world::netdev* find_named(const std::string& path) const {
+        const auto rest = path.substr(interfaces_path.size());
+        const auto name = rest.substr(0, rest.find('/'));
+        for (const auto& [address, device] : world_.devices)
+            for (const auto& each : device.netdevs)
+                if (has_netdevs(device) && each.home == 0 && each.name == name) return &each;
+        return nullptr;
+    }
 
     static bool has_netdevs(const fake_world::device_state& device) {
         return device.driver == device.native_driver;
@@ -174,24 +193,9 @@ private:
         if (from.home == 0)
             state.dev_port = static_cast<int>(&from - device.netdevs.data());
         else
-            state.other_namespace = network_namespace{from.home, "/run/netns/pod", {"boot", 0, 0}};
+            state.other_namespace =
+                network_namespace{from.home, "/run/netns/pod", {world_.boot_id, 0, 0}};
         return state;
-    }
-
-    fake_world::netdev* find_netdev(int index) {
-        for (auto& [address, device] : world_.devices)
-            for (auto& each : device.netdevs)
-                if (has_netdevs(device) && each.home == 0 && each.index == index) return &each;
-        return nullptr;
-    }
-
-    bool is_taken(const std::string& name, std::uint64_t home, const fake_world::netdev& by) {
-        for (auto& [address, device] : world_.devices)
-            for (auto& each : device.netdevs)
-                if (has_netdevs(device) && each.home == home && &each != &by &&
-                    (each.name == name || each.alternative_names.contains(name)))
-                    return true;
-        return false;
     }
 
     static error errno_of(int reason) {
@@ -199,14 +203,15 @@ private:
     }
 
     result<void> change_now(const netdev_change& change) {
-        auto* which = find_netdev(change.index);
+        auto* which = world_.find_netdev(change.index);
         if (!which) return errno_of(ENODEV);
         const auto home = change.to_namespace ? change.to_namespace->inode : 0;
         if (change.to_namespace && !world_.namespaces.contains(home)) return errno_of(ESTALE);
         if (change.name && which->up) return errno_of(EBUSY);
-        if (change.name && is_taken(*change.name, home, *which)) return errno_of(EEXIST);
+        if (change.name && world_.is_taken(*change.name, home, *which)) return errno_of(EEXIST);
         for (const auto& name : change.alternative_names)
-            if (is_taken(name, home, *which) || !which->alternative_names.insert(name).second)
+            if (world_.is_taken(name, home, *which) ||
+                !which->alternative_names.insert(name).second)
                 return errno_of(EEXIST);
         if (change.mtu) which->mtu = *change.mtu;
         if (change.mac) which->mac = *change.mac;

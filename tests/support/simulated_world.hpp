@@ -5,6 +5,7 @@
 #include "support/fake_host.hpp"
 
 #include <algorithm>
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,11 +13,36 @@
 namespace vmplug::testing {
 
 /// The journal's rows, as all processes share them: what is saved is on the disk.
+///
+/// A save is whole or not at all: SQLite writes its frames with checksums and takes nobody's lock
+/// from him meanwhile, so what was torn is not read again, and what others read is synced. Of a
+/// save that had not returned when its process or its machine ended, nobody knows.
 struct simulated_disk {
+    struct save {
+        int process;
+        std::function<void()> write;
+    };
+    std::list<save> under_way;                               ///< they have not returned
+    std::function<bool()> keeps_last = [] { return false; }; ///< of those, when a process ends
+
+    /// Of one process only the first can have come to writing.
+    void settle_saves_of(int process) {
+        const auto first = std::ranges::find(under_way, process, &save::process);
+        if (first != under_way.end() && keeps_last()) first->write();
+        std::erase_if(under_way, [process](const save& each) { return each.process == process; });
+    }
     std::map<std::int64_t, operation_record> rows;
     std::map<std::string, records::known_request> keys; ///< the operation's number alone counts
     std::int64_t latest = 0;
     int room = 1'000'000; ///< for so many saves
+    int loads = 0;
+    int bad_load = -1; ///< the one that fails, counted as those before it
+
+    /// Whether this one does.
+    bool load_fails() { return loads++ == bad_load; }
+    static error unreadable() {
+        return {error_code::journal_unavailable, "journal.db", "it cannot be read now", {}};
+    }
 
     std::vector<operation_record> find(auto condition) const {
         std::vector<operation_record> found;
@@ -46,6 +72,8 @@ struct simulated_disk {
 /// negative numbers.
 struct simulated_locks : std::map<std::string, int> {
     int children = 0;
+    int takes = 0;
+    int bad_take = -1; ///< the one that fails, counted as those before it
 };
 
 /// What is broken on purpose, to see that the invariants notice.
@@ -57,6 +85,7 @@ enum class mutation {
     lease_given_back, ///< no lease outlives the call that took it
     late_effect,      ///< a write that hangs keeps no lease
     stale_saved,      ///< what is loaded may be old, and is saved over what is new
+    company_hidden,   ///< what others are at is not seen, so what they need may be taken back
 };
 
 /// One vmplug in a fake world: its ports, and its death.
@@ -75,7 +104,7 @@ public:
                               store_,
                               leases_,
                               outside.time,
-                              process_identity{"boot", 10'000 + number, 1}} {
+                              process_identity{outside.boot_id, 10'000 + number, 1}} {
         host_.lies = broken == mutation::revert_lies;
     }
 
@@ -87,12 +116,18 @@ public:
 
     /// Whatever runs in it ends at its next act.
     void die() {
-        alive_ = false;
+        if (std::exchange(alive_, false)) disk_.settle_saves_of(number_);
         if (broken_ == mutation::fsync_missing)
             for (auto& [number, row] : unsynced_)
                 row ? disk_.rows.insert_or_assign(number, *row).second
                     : disk_.rows.erase(number) > 0;
         std::erase_if(locks_, [this](const auto& each) { return each.second == number_; });
+    }
+
+    /// It ends with its machine: nothing of it is left, not even what hangs in the kernel.
+    void lose_power() {
+        die();
+        locks_.clear();
     }
 
 private:
@@ -120,7 +155,9 @@ private:
                 locks_[ours->name()] = child;
         outside_.time.later(
             std::chrono::seconds(1) + outside_.latency() * 100,
-            [&locks = locks_, child, effect = std::move(effect)] {
+            [&locks = locks_, &outside = outside_, boot = outside_.boot_id, child,
+             effect = std::move(effect)] {
+                if (outside.boot_id != boot) return;
                 effect();
                 std::erase_if(locks, [child](const auto& each) { return each.second == child; });
             });
@@ -167,12 +204,14 @@ private:
             co_return function_abilities();
         }
         task<std::optional<process_view>>
-        view_device(const host_facts&, std::optional<qemu_process>, host_address) override {
+        view_device(const host_facts&, std::optional<qemu_process> qemu, host_address) override {
             in_.check();
-            co_return std::nullopt;
+            const auto* guest = qemu ? in_.outside_.find(qemu->identity) : nullptr;
+            co_return guest ? guest->view : std::nullopt;
         }
-        std::optional<host_address> resolve_device(const std::string&) override {
-            return std::nullopt;
+        std::optional<host_address> resolve_device(const std::string& path) override {
+            const auto address = parse_host_address(path.substr(path.rfind('/') + 1));
+            return address.has_value() ? std::optional(*address) : std::nullopt;
         }
 
     private:
@@ -195,6 +234,14 @@ private:
 
         task<guest_reference> find(std::string text, std::optional<std::uint32_t>) override {
             in_.check();
+            if (text.starts_with(monitors)) {
+                // Who answers there is seen when it does.
+                guest_reference there;
+                there.text = text;
+                there.monitors = {text};
+                there.by_address = true;
+                co_return there;
+            }
             const auto found = in_.outside_.guests.find(text);
             if (found == in_.outside_.guests.end() || !found->second.runs)
                 co_return error{error_code::vm_not_found, text, "no QEMU of that name runs", {}};
@@ -221,30 +268,53 @@ private:
         task<std::unique_ptr<guest_link>> connect(guest_reference guest,
                                                   std::chrono::milliseconds deadline) override {
             co_await in_.pause()();
-            auto* state = in_.outside_.find(guest.identity);
+            auto* state = find_answering(guest);
             if (!state || !state->runs)
                 co_return error{error_code::monitor_gone, guest.text, "its QEMU has ended", {}};
-            // A second client is in the queue of the socket until the first has gone.
+            const auto meant = state->identity;
+            // A second client is in the queue of the socket until the first has gone; one of a QEMU
+            // that is stopped is greeted by nobody.
             const auto end = in_.outside_.time.now() + deadline;
-            while (state->clients > 0 && state->identity == guest.identity) {
+            while ((state->clients > 0 || state->frozen) && state->identity == meant) {
+                if (in_.outside_.time.now() >= end && state->frozen)
+                    co_return error{error_code::monitor_silent, guest.text, "no greeting", {}};
                 if (in_.outside_.time.now() >= end)
                     co_return error{error_code::monitor_busy, guest.text, "somebody holds it", {}};
                 co_await in_.outside_.time.wait(std::chrono::milliseconds(10));
                 in_.check();
             }
-            if (!state->runs || state->identity != guest.identity)
+            if (!state->runs || state->identity != meant)
                 co_return error{error_code::monitor_gone, guest.text, "its QEMU has ended", {}};
-            co_return std::make_unique<fake_guest>(in_.outside_, name_of(guest.identity),
-                                                   in_.pause());
+            co_return std::make_unique<fake_guest>(in_.outside_, name_of(meant), in_.pause());
         }
-        task<void> find_process(guest_reference&, const guest_link&) override {
+        task<void> find_process(guest_reference& guest, const guest_link& link) override {
+            in_.check();
+            const auto found = in_.outside_.guests.find(link.address().substr(monitors.size()));
+            // Of another host, or another world: nobody here is seen to answer.
+            if (found == in_.outside_.guests.end() || found->second.hidden)
+                co_return result<void>{};
+            if (!guest.by_address) co_return result<void>{};
+            const auto process = refer(guest.text, found->second);
+            guest.identity = process.identity;
+            guest.process = process.process;
             co_return result<void>{};
         }
-        result<void> check_owner(const guest_reference&, std::optional<std::uint32_t>) override {
-            return {};
+        result<void> check_owner(const guest_reference& guest,
+                                 std::optional<std::uint32_t> uid) override {
+            const auto* state = in_.outside_.find(guest.identity);
+            if (!state || state->uid == uid.value_or(0)) return {};
+            return error{error_code::vm_foreign, guest.text, "it is another user's", {}};
         }
 
     private:
+        inline static const std::string monitors = "qmp:/run/";
+
+        fake_world::guest_state* find_answering(const guest_reference& guest) {
+            if (guest.identity.pid != 0) return in_.outside_.find(guest.identity);
+            const auto found =
+                in_.outside_.guests.find(guest.monitors.front().substr(monitors.size()));
+            return found == in_.outside_.guests.end() ? nullptr : &found->second;
+        }
         guest_reference refer(const std::string& text, const fake_world::guest_state& guest) const {
             guest_reference found;
             found.text = text;
@@ -270,17 +340,24 @@ private:
 
         task<void> save(operation_record& record) override { return save_together({&record}); }
         task<void> save_together(std::vector<operation_record*> all) override {
+            in_.check();
+            auto& under_way = in_.disk_.under_way;
+            auto write_copies = [this, kept = copies_of(all)]() mutable {
+                std::vector<operation_record*> each;
+                for (auto& record : kept)
+                    each.push_back(&record);
+                (void)write_all(each);
+            };
+            const auto ours =
+                under_way.insert(under_way.end(), {in_.number_, std::move(write_copies)});
+            // Who has ended does not come back from here.
             co_await in_.pause()();
-            co_return in_.outside_.faults.save([&]() -> result<void> {
-                for (const auto* record : all)
-                    if (auto fine = may_save(*record); fine.has_error()) return fine;
-                for (auto* record : all)
-                    write(*record);
-                return {};
-            });
+            under_way.erase(ours);
+            co_return in_.outside_.faults.save([&] { return write_all(all); });
         }
         task<operation_record> load(std::int64_t number) override {
-            in_.check();
+            co_await in_.pause()();
+            if (in_.disk_.load_fails()) co_return simulated_disk::unreadable();
             if (const auto old = in_.old_rows_.find(number); old != in_.old_rows_.end())
                 co_return old->second;
             const auto found = in_.disk_.rows.find(number);
@@ -289,15 +366,24 @@ private:
             co_return found->second;
         }
         task<std::vector<operation_record>> load_open() override {
-            in_.check();
-            co_return in_.disk_.open();
+            co_await in_.pause()();
+            if (in_.disk_.load_fails()) co_return simulated_disk::unreadable();
+            auto open = in_.disk_.open();
+            if (in_.broken_ == mutation::company_hidden)
+                std::erase_if(open, [this](const auto& each) {
+                    return each.kind == operation_kind::attach &&
+                           in_.locks_.contains("device-" + field(each.subject, "device"));
+                });
+            co_return open;
         }
         task<std::vector<operation_record>> load_assignments() override {
-            in_.check();
+            co_await in_.pause()();
+            if (in_.disk_.load_fails()) co_return simulated_disk::unreadable();
             co_return in_.disk_.assignments();
         }
         task<known_request> find_request(std::string id) override {
             in_.check();
+            if (in_.disk_.load_fails()) co_return simulated_disk::unreadable();
             const auto found = in_.disk_.keys.find(id);
             if (found == in_.disk_.keys.end()) co_return known_request();
             co_return known_request{in_.disk_.rows.at(found->second.operation.number),
@@ -305,12 +391,27 @@ private:
         }
         task<void> note_request(std::string id, std::string asked, std::int64_t number) override {
             in_.check();
+            if (in_.disk_.load_fails()) co_return simulated_disk::unreadable();
             if (!in_.disk_.keys.try_emplace(id, in_.disk_.rows.at(number), asked).second)
                 co_return error{error_code::journal_unavailable, "", "UNIQUE constraint", {}};
             co_return result<void>{};
         }
 
     private:
+        static std::vector<operation_record>
+        copies_of(const std::vector<operation_record*>& records) {
+            std::vector<operation_record> copies;
+            for (const auto* each : records)
+                copies.push_back(*each);
+            return copies;
+        }
+        result<void> write_all(const std::vector<operation_record*>& all) {
+            for (const auto* record : all)
+                if (auto fine = may_save(*record); fine.has_error()) return fine;
+            for (auto* record : all)
+                write(*record);
+            return {};
+        }
         result<void> may_save(const operation_record& record) {
             auto& disk = in_.disk_;
             const auto known = disk.rows.find(record.number);
@@ -327,6 +428,8 @@ private:
         }
         void write(operation_record& record) {
             auto& disk = in_.disk_;
+            if (!in_.may_touch(record))
+                in_.outside_.violations.push_back("a record was saved without a lease");
             const bool is_new = record.number == 0;
             if (is_new) record.number = ++disk.latest;
             ++record.version;
@@ -344,6 +447,7 @@ private:
         result<std::shared_ptr<records>> open() override { return open_to_read(); }
         result<std::shared_ptr<records>> open_to_read() override {
             in_.check();
+            if (in_.disk_.load_fails()) return simulated_disk::unreadable();
             return std::make_shared<book>(in_);
         }
 
@@ -358,6 +462,8 @@ private:
         result<std::unique_ptr<lease>> try_take(const std::string& name,
                                                 lease_holder& other) override {
             in_.check();
+            if (in_.locks_.takes++ == in_.locks_.bad_take)
+                return error{error_code::journal_unavailable, name, "it cannot be locked", {}};
             if (in_.broken_ == mutation::lease_given_back) return std::make_unique<lease>();
             const auto [place, ours] = in_.locks_.emplace(name, in_.number_);
             if (ours) return std::make_unique<held>(in_, name);
@@ -372,6 +478,25 @@ private:
     private:
         simulated_process& in_;
     };
+
+    bool holds(const std::string& name) const {
+        const auto found = locks_.find(name);
+        // A child of ours that hangs has it in our place.
+        return found != locks_.end() && (found->second == number_ || found->second < 0);
+    }
+
+    /// Nothing is saved but under a lease: of its device, of that device's group (whose way home a
+    /// neighbour takes over), or of its guest (whose raised limit another device does).
+    bool may_touch(const operation_record& record) const {
+        if (broken_ == mutation::lease_given_back || !alive_) return true;
+        const auto& device = field(record.subject, "device");
+        const auto known = outside_.devices.find(device);
+        const auto qemu = guest_process(record);
+        return holds("device-" + device) ||
+               (known != outside_.devices.end() &&
+                holds("group-" + std::to_string(known->second.group))) ||
+               holds("guest-" + std::to_string(qemu.pid) + "-" + std::to_string(qemu.start_time));
+    }
 
     void store_row(const operation_record& record) {
         auto& rows = disk_.rows;
