@@ -23,8 +23,9 @@ public:
     /// The way home of a detach, as the world is now.
     virtual task<std::vector<step>> plan_home(const operation_record& detach) = 0;
 
-    /// Whether others need what an attach that is undone has raised, and have taken it over.
-    virtual task<bool> take_over(const operation_record& attach) = 0;
+    /// Whether others need what that step of an attach that is undone has done, and have taken it
+    /// over.
+    virtual task<bool> take_over(const operation_record& attach, std::size_t step) = 0;
 };
 
 /// Obeys the machine until it has finished; its record then tells how it ended.

@@ -2,6 +2,8 @@
 
 #include "plan/plan_return.hpp"
 
+#include <vmplug/plan.hpp>
+
 namespace vmplug {
 
 using boost::asio::awaitable;
@@ -23,12 +25,16 @@ awaitable<result<std::vector<step>>> use_case::sharing::plan_home(const operatio
     co_return plan_way_home(*attached, *seen, keep_bound);
 }
 
-awaitable<result<bool>> use_case::sharing::take_over(const operation_record& attach) {
+awaitable<result<bool>> use_case::sharing::take_over(const operation_record& attach,
+                                                     std::size_t step) {
     if (attach.kind != operation_kind::attach) co_return false;
     const auto seen = co_await operation_.look_around(book_);
     if (seen.has_error()) co_return seen.error();
-    if (!find_limit_sharer(attach, *seen)) co_return false;
-    const auto saved = co_await save(hand_over_limit(attach, *seen));
+    const bool is_limit = attach.steps[step].planned.kind == step_kind::set_memlock;
+    const auto* heir = is_limit ? find_limit_sharer(attach, *seen) : find_sharer(attach, *seen);
+    if (!heir) co_return false;
+    auto heirs = is_limit ? hand_over_limit(attach, *seen) : hand_over_bindings(attach, *seen);
+    const auto saved = co_await save(std::move(heirs));
     if (saved.has_error()) co_return saved.error();
     co_return true;
 }

@@ -11,7 +11,7 @@ public:
     sharing(const use_case& operation, records& book) : operation_(operation), book_(book) {}
 
     task<std::vector<step>> plan_home(const operation_record& detach) override;
-    task<bool> take_over(const operation_record& attach) override;
+    task<bool> take_over(const operation_record& attach, std::size_t step) override;
 
 private:
     /// Errors: as of `records::save`; what was saved before stays, and does no harm.

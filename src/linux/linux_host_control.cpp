@@ -30,6 +30,9 @@ constexpr std::size_t report_bytes_max = 131072;
 /// All interfaces of all network namespaces: about 1 kB for each.
 constexpr std::size_t netlink_bytes_max = std::size_t{64} << 20;
 
+/// Between its last word and its end.
+constexpr std::chrono::microseconds exit_interval{100};
+
 /// What a child left behind.
 struct child_report {
     std::string text;
@@ -50,7 +53,8 @@ asio::awaitable<result<child_report>> await_child(const file_tree& files, child_
                                                   std::size_t bytes_max = report_bytes_max) {
     const auto executor = co_await asio::this_coro::executor;
     asio::posix::stream_descriptor report(executor, task.report);
-    asio::steady_timer timer(executor, deadline);
+    const auto end = std::chrono::steady_clock::now() + deadline;
+    asio::steady_timer timer(executor, end);
     auto on_expiry = [&report](boost::system::error_code aborted) {
         boost::system::error_code ignored;
         if (!aborted) report.cancel(ignored);
@@ -63,11 +67,19 @@ asio::awaitable<result<child_report>> await_child(const file_tree& files, child_
     timer.cancel();
     // The timer's handler may be queued already and refers to this frame.
     co_await asio::post(executor, asio::use_awaitable);
-    if (failure == asio::error::operation_aborted) co_return stuck(files, where, task);
+    bool hangs = failure == asio::error::operation_aborted;
     // One that has more to say than is read would wait for a reader.
     report.close();
     int status = 0;
-    while (::waitpid(task.pid, &status, 0) < 0 && errno == EINTR) {
+    // What it has said is its last act; it can hang in its end, too.
+    while (!hangs && ::waitpid(task.pid, &status, WNOHANG) == 0) {
+        hangs = std::chrono::steady_clock::now() >= end;
+        timer.expires_after(exit_interval);
+        co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+    if (hangs) {
+        give_up(task);
+        co_return stuck(files, where, task);
     }
     found.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     co_return found;

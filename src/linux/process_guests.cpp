@@ -8,17 +8,22 @@ using boost::asio::awaitable;
 
 awaitable<result<guest_reference>> process_guests::find(std::string text,
                                                         std::optional<std::uint32_t> uid) {
-    co_return find_guest(files_, text, uid);
+    auto work = [this, text = std::move(text), uid] { return find_guest(files_, text, uid); };
+    co_return co_await off_the_loop(worker_, std::move(work));
 }
 
 awaitable<std::optional<qemu_process>> process_guests::read_process(process_identity which) {
-    auto process = vmplug::read_process(files_, which.pid);
-    if (process && process->identity != which) process.reset();
-    co_return process;
+    auto work = [this, which] {
+        auto process = vmplug::read_process(files_, which.pid);
+        if (process && process->identity != which) process.reset();
+        return process;
+    };
+    co_return co_await off_the_loop(worker_, std::move(work));
 }
 
 awaitable<guest_reference> process_guests::find_again(const operation_record& record) {
-    co_return guest_of(files_, record);
+    auto work = [this, record] { return guest_of(files_, record); };
+    co_return co_await off_the_loop(worker_, std::move(work));
 }
 
 awaitable<result<std::unique_ptr<guest_link>>>

@@ -2,13 +2,16 @@
 
 #include "linux/guest_access.hpp"
 #include "port/file_tree.hpp"
+#include "port/worker.hpp"
 
 namespace vmplug {
 
-/// The QEMUs that run on this host.
+/// The QEMUs that run on this host. What /proc tells of them is read on a thread, unless nothing
+/// else goes on meanwhile.
 class process_guests final : public guests {
 public:
-    process_guests(file_tree files, open_monitors& open) : files_(std::move(files)), open_(open) {}
+    process_guests(file_tree files, open_monitors& open, bool on_a_thread)
+        : files_(std::move(files)), open_(open), worker_(on_a_thread) {}
 
     task<guest_reference> find(std::string text, std::optional<std::uint32_t> uid) override;
     boost::asio::awaitable<std::optional<qemu_process>>
@@ -23,6 +26,7 @@ public:
 private:
     file_tree files_;
     open_monitors& open_;
+    worker worker_; ///< last: it ends before what it works on
 };
 
 } // namespace vmplug

@@ -8,7 +8,8 @@ namespace vmplug {
 namespace {
 
 bool is_binding(const step_record& step) {
-    return step.planned.kind == step_kind::set_binding && step.state == step_state::applied;
+    return step.planned.kind == step_kind::set_binding &&
+           (step.state == step_state::begun || step.state == step_state::applied);
 }
 
 error unsettled(const operation_record& record, const std::string& device) {
@@ -163,6 +164,13 @@ std::vector<operation_record> hand_over(const operation_record& attach, const si
     heirs changed;
     if (const auto* heir = find_sharer(attach, seen)) give(attach, *heir, is_binding, changed);
     give_limit(attach, seen, changed);
+    return to_records(std::move(changed));
+}
+
+std::vector<operation_record> hand_over_bindings(const operation_record& attach,
+                                                 const situation& seen) {
+    heirs changed;
+    if (const auto* heir = find_sharer(attach, seen)) give(attach, *heir, is_binding, changed);
     return to_records(std::move(changed));
 }
 

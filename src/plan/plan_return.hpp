@@ -30,7 +30,9 @@ plan plan_release(const operation_record& bound, const situation& seen);
 /// taken home: if we die in between, two records know the way home and none is lost.
 std::vector<operation_record> hand_over(const operation_record& attach, const situation& seen);
 
-/// The same of the raised limit alone: of an attach that is undone.
+/// The same of one of them alone: of an attach that is undone.
+std::vector<operation_record> hand_over_bindings(const operation_record& attach,
+                                                 const situation& seen);
 std::vector<operation_record> hand_over_limit(const operation_record& attach,
                                               const situation& seen);
 

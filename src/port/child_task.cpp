@@ -7,12 +7,14 @@
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <mutex>
 
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace vmplug {
@@ -173,9 +175,33 @@ int let_go_of_everything_but(int report, const std::vector<int>& leases) {
     return kept;
 }
 
+/// Those that hang, or did when they were given up.
+class given_up_children {
+public:
+    void add(int pid) {
+        const std::lock_guard only_one(guard_);
+        pids_.push_back(pid);
+    }
+
+    void reap() {
+        const std::lock_guard only_one(guard_);
+        std::erase_if(pids_, [](int pid) { return ::waitpid(pid, nullptr, WNOHANG) != 0; });
+    }
+
+private:
+    std::mutex guard_;
+    std::vector<int> pids_;
+};
+
+given_up_children& given_up() {
+    static given_up_children all;
+    return all;
+}
+
 /// Our own Ctrl-C must not reach a write that is half done: the child leaves our process group.
 result<child_task> start(const std::function<void(int report)>& work,
                          std::vector<int> leases = {}) {
+    given_up().reap();
     std::ranges::sort(leases);
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0)
@@ -194,6 +220,10 @@ result<child_task> start(const std::function<void(int report)>& work,
 }
 
 } // namespace
+
+void give_up(const child_task& child) {
+    given_up().add(child.pid);
+}
 
 result<child_task> start_work(const std::function<void(int report)>& work) {
     return start(work);

@@ -24,6 +24,10 @@ struct child_task {
     int report = -1;
 };
 
+/// Nobody waits for it any more: it is reaped when it has ended, at the latest when the next one is
+/// started.
+void give_up(const child_task& child);
+
 /// Writes `value` to a file with one write(2).
 result<child_task> start_write(const std::string& path, const std::string& value,
                                const std::vector<int>& leases);

@@ -214,6 +214,7 @@ std::string join_lines(const std::vector<std::string>& lines) {
 class set_binding_kind final : public step_kind_handler {
 public:
     std::string_view name() const override { return step_kind::set_binding; }
+    bool is_shared() const override { return true; }
     std::string describe(const fields& arguments) const override;
     result<void> check(const fields& arguments, const fields& prior) const override;
     std::vector<std::string> manual_undo(const fields& arguments, const fields& prior,

@@ -67,7 +67,7 @@ public:
     /// `prior` is empty before the step was begun. Errors: `journal_corrupt`.
     virtual result<void> check(const fields& arguments, const fields& prior) const = 0;
 
-    /// Whether other devices of the same guest may need what it did.
+    /// Whether other devices, of the same guest or the same group, may need what it did.
     virtual bool is_shared() const { return false; }
 
     /// Commands for a shell that undo it by hand, for an operation that is stuck. They lead to the

@@ -101,6 +101,28 @@ TEST_CASE("a child that hangs keeps its leases, wherever they are, until it is t
     ::close(other);
 }
 
+TEST_CASE("a child that was given up is reaped when it has ended") {
+    const hanging_file at;
+    const auto task = start_write(at.path, "x", {});
+    REQUIRE(task.has_value());
+    ::close(task->report);
+    give_up(*task);
+    const auto state = [&] {
+        return std::filesystem::exists("/proc/" + std::to_string(task->pid));
+    };
+    CHECK(state());
+    const int reader = ::open(at.path.c_str(), O_RDONLY | O_CLOEXEC);
+    ::close(reader);
+    // At the next start, whatever that is.
+    CHECK(becomes([&] {
+        const auto next = start_read("/dev/null");
+        REQUIRE(next.has_value());
+        ::close(next->report);
+        CHECK(::waitpid(next->pid, nullptr, 0) == next->pid);
+        return !state();
+    }));
+}
+
 TEST_CASE("what was written, and why it was not, is reported") {
     const hanging_file at;
     const auto report_of = [](const result<child_task>& task) {
