@@ -32,8 +32,8 @@ struct operation_options {
     std::string request_id;
     bool dry_run = false; ///< tell what would be done; touches nothing, and makes no file
 
-    /// For all of it, from the first look on; when it is over, what was done is undone. Of a
-    /// detach, until the guest has let go.
+    /// For all of it, from the first look on; when it is over, what was done is undone. Of what is
+    /// on its way home, until the guest has let go: the rest is always done.
     std::optional<std::chrono::milliseconds> deadline;
     std::chrono::milliseconds host_deadline{10'000};  ///< of one write to the kernel
     std::chrono::milliseconds guest_deadline{30'000}; ///< of one command to QEMU, but device_add
@@ -143,7 +143,8 @@ public:
 
     /// For a process that stays: settles by itself what guests let go of late, of the detaches of
     /// this controller that ended as `unplug_pending`, until the stop of its options is asked for.
-    /// Such a guest is listened to meanwhile, so that its monitor is this process's.
+    /// Such a guest is listened to meanwhile, so that its monitor is this process's. One may run at
+    /// a time; its options are those of each operation that it goes on with.
     boost::asio::awaitable<void> keep_settling(std::function<void(const operation_report&)> settled,
                                                operation_options options);
 

@@ -30,7 +30,6 @@ using guest_address = basic_pci_address<struct guest_tag>;
 /// Parses `[DDDD:]BB:DD.F`, hexadecimal.
 /// Errors: `invalid_argument` for any other text; nothing else was looked at.
 result<host_address> parse_host_address(std::string_view text);
-result<guest_address> parse_guest_address(std::string_view text);
 
 std::string format_address(const host_address& address);
 std::string format_address(const guest_address& address);

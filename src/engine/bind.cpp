@@ -9,6 +9,7 @@ namespace vmplug {
 using boost::asio::awaitable;
 
 awaitable<operation_report> use_case::bind(std::string device, bind_request request) {
+    co_await begin_time();
     auto ours = co_await hold_device(device);
     if (ours.has_error()) co_return refusal(ours.error());
     const auto seen = co_await look_around(*ours);
@@ -22,6 +23,7 @@ awaitable<operation_report> use_case::bind(std::string device, bind_request requ
 }
 
 awaitable<operation_report> use_case::release(std::string device) {
+    co_await begin_time();
     auto ours = co_await hold_recorded_device(device);
     if (ours.has_error()) co_return refusal(ours.error());
     const auto seen = co_await look_around(*ours);

@@ -63,6 +63,7 @@ operation_record left_bound(const operation_record& attached, const world& at) {
 } // namespace
 
 awaitable<operation_report> use_case::detach(std::string guest, detach_request request) {
+    co_await begin_time();
     auto opened = open_records();
     if (opened.has_error()) co_return refusal(opened.error());
     const request_key key{options_.request_id, asked_of(guest, request)};

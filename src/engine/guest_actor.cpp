@@ -29,9 +29,8 @@ awaitable<result<void>> guest_seat::take_turn(call_limit limit) {
     co_return not_our_turn(holder.empty() ? "of this process" : holder);
 }
 
-awaitable<result<void>> guest_seat::take_turn_and_lease(call_limit limit) {
+awaitable<result<void>> guest_seat::take_lease(call_limit limit) {
     const auto end = at_.time.now() + limit.most();
-    if (auto taken = co_await take_turn(limit); taken.has_error()) co_return taken;
     // Another operation of this process may have it: then it is ours as well.
     if (!lease_) lease_ = actor_->held.lock();
     while (!lease_) {
@@ -53,9 +52,10 @@ awaitable<result<void>> guest_seat::take_turn_and_lease(call_limit limit) {
 
 awaitable<result<guest_link*>> guest_seat::reach(milliseconds greeting_deadline) {
     if (link_ && link_->is_open()) co_return link_.get();
-    link_ = actor_->link.lock();
+    // Kept until there is another: who listens to it tells the two apart by their addresses.
+    const auto lost = link_;
+    if (auto there = actor_->link.lock(); there && there->is_open()) link_ = std::move(there);
     if (link_ && link_->is_open()) co_return link_.get();
-    link_.reset();
     auto connected = co_await at_.vms.connect(guest_, greeting_deadline);
     if (connected.has_error()) co_return connected.error();
     link_ = std::move(*connected);

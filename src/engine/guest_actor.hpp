@@ -38,9 +38,9 @@ public:
     /// To look: the lease is not needed. Errors: `guest_not_ready` when the limit came first.
     task<void> take_turn(call_limit limit);
 
-    /// To act: with the lease against other processes. Errors: the same, naming the holder;
-    /// `journal_unavailable`.
-    task<void> take_turn_and_lease(call_limit limit);
+    /// To act, in our turn: the lease against other processes. Errors: `guest_not_ready` naming the
+    /// holder, and the turn is given back; `journal_unavailable`.
+    task<void> take_lease(call_limit limit);
 
     void give_turn() { turn_.give_back(); }
 

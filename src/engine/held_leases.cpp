@@ -17,6 +17,7 @@ std::vector<std::string> device_keys(const host_facts& host, const host_address&
 
 result<void> held_leases::take_device(const host_facts& host, const host_address& device) {
     for (const auto& key : device_keys(host, device)) {
+        if (!names_.insert(key).second) continue;
         lease_holder other;
         auto taken = shared_->at.leases.try_take(key, other);
         if (taken.has_error()) return taken.error();
@@ -45,19 +46,19 @@ std::string held_leases::find_holder(const host_facts& host, const host_address&
     return {};
 }
 
-boost::asio::awaitable<result<void>> held_leases::take_guest(guest_reference guest,
-                                                             call_limit limit, bool looks) {
+boost::asio::awaitable<result<void>> held_leases::take_turn(guest_reference guest,
+                                                            call_limit limit) {
     auto place = shared_->guests.join(std::move(guest));
-    result<void> taken;
-    if (looks)
-        taken = co_await place->take_turn(limit);
-    else
-        taken = co_await place->take_turn_and_lease(limit);
+    auto taken = co_await place->take_turn(limit);
     if (taken.has_error()) co_return taken;
     // The same guest, as it is known by now: it goes on with the connection that there is.
     if (auto* before = seat()) place->adopt(*before);
     seats_.push_back(std::move(place));
     co_return taken;
+}
+
+boost::asio::awaitable<result<void>> held_leases::take_guest(call_limit limit) {
+    co_return co_await seat()->take_lease(std::move(limit));
 }
 
 } // namespace vmplug

@@ -7,6 +7,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,10 +30,12 @@ public:
     /// Who has the device now, for a dry run, which takes nothing; empty: nobody.
     std::string find_holder(const host_facts& host, const host_address& device) const;
 
-    /// Waits for its turn; `looks`: to look alone, without the lease. Errors: `guest_not_ready`
-    /// naming the holder when the limit came first.
-    boost::asio::awaitable<result<void>> take_guest(guest_reference guest, call_limit limit,
-                                                    bool looks);
+    /// Waits for its turn among the operations of this process, to look at the guest.
+    /// Errors: `guest_not_ready` when the limit came first.
+    boost::asio::awaitable<result<void>> take_turn(guest_reference guest, call_limit limit);
+
+    /// In that turn, to act: waits for other processes. Errors: the same, naming the holder.
+    boost::asio::awaitable<result<void>> take_guest(call_limit limit);
 
     /// The place at the guest that was taken last; nullptr: none was.
     guest_seat* seat() const { return seats_.empty() ? nullptr : seats_.back().get(); }
@@ -42,6 +45,7 @@ public:
 
 private:
     engine* shared_;
+    std::set<std::string> names_; ///< of what we have of devices and groups
     std::vector<std::unique_ptr<lease>> devices_;
     std::vector<std::shared_ptr<guest_seat>> seats_;
 };

@@ -3,6 +3,9 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include <algorithm>
+#include <exception>
+
 namespace vmplug {
 namespace {
 
@@ -13,23 +16,22 @@ using std::chrono::milliseconds;
 constexpr milliseconds look_interval{30'000};
 constexpr milliseconds reach_interval{5'000};
 constexpr milliseconds idle{3'600'000};
-
-bool is_over(const result<operation_record>& record) {
-    return record.has_error() || record->state == operation_state::closed;
-}
+constexpr milliseconds least_interval{100};
+/// After what could not be settled.
+constexpr milliseconds first_pause{5'000};
+constexpr milliseconds longest_pause{600'000};
 
 } // namespace
 
 awaitable<void> late_unplugs::run() {
     const auto executor = co_await boost::asio::this_coro::executor;
-    std::size_t waiting = 0;
     std::stop_source all_ended;
     while (!options_.stop.stop_requested()) {
         for (const auto number : shared_.pending.take()) {
-            ++waiting;
-            boost::asio::co_spawn(executor, wait_for(number), [&](std::exception_ptr failure) {
-                if (--waiting == 0 && options_.stop.stop_requested()) all_ended.request_stop();
-                if (failure) std::rethrow_exception(failure);
+            if (!waiting_.insert(number).second) continue;
+            boost::asio::co_spawn(executor, wait_for(number), [&, number](std::exception_ptr) {
+                waiting_.erase(number);
+                if (waiting_.empty() && options_.stop.stop_requested()) all_ended.request_stop();
             });
         }
         std::stop_source wake;
@@ -38,7 +40,7 @@ awaitable<void> late_unplugs::run() {
         co_await shared_.at.time.wait(idle, wake.get_token());
         shared_.pending.call_at_next(nullptr);
     }
-    while (waiting > 0)
+    while (!waiting_.empty())
         co_await shared_.at.time.wait(idle, all_ended.get_token());
 }
 
@@ -71,26 +73,48 @@ awaitable<bool> late_unplugs::wait_once(guest_seat& seat, const operation_record
     co_return false;
 }
 
+/// What the machine is short of for a moment (descriptors, memory) is nothing to end a process for
+/// in which other operations run.
 awaitable<void> late_unplugs::wait_for(std::int64_t number) {
-    auto opened = shared_.at.store.open();
-    if (opened.has_error()) co_return;
-    auto detach = co_await (*opened)->load(number);
-    if (is_over(detach)) co_return;
-    auto guest = co_await shared_.at.vms.find_again(*detach);
-    const auto seat = shared_.guests.join(std::move(guest));
+    auto pause = first_pause;
     while (!options_.stop.stop_requested()) {
-        const bool may_be_gone = co_await wait_once(*seat, *detach);
-        detach = co_await (*opened)->load(number);
-        if (is_over(detach)) co_return;
-        if (!may_be_gone || options_.stop.stop_requested()) continue;
-        use_case settle(shared_, options_);
-        const auto report = co_await settle.settle(number);
-        if (report.record.state == operation_state::closed) {
-            if (settled_) settled_(report);
-            co_return;
+        bool over = false;
+        try {
+            over = co_await settle_when_gone(number);
+        } catch (const std::exception&) {
+            over = false;
         }
-        co_await shared_.at.time.wait(reach_interval, options_.stop);
+        if (over) co_return;
+        co_await shared_.at.time.wait(pause, options_.stop);
+        pause = std::min(pause * 2, longest_pause);
     }
+}
+
+/// Returns whether it is settled, by whomever.
+awaitable<bool> late_unplugs::settle_when_gone(std::int64_t number) {
+    std::shared_ptr<guest_seat> seat;
+    while (!options_.stop.stop_requested()) {
+        const auto detach = co_await load(number);
+        // A journal that cannot be read now can be later.
+        if (detach.has_error()) co_return false;
+        if (detach->state == operation_state::closed) co_return true;
+        if (!seat) seat = shared_.guests.join(co_await shared_.at.vms.find_again(*detach));
+        if (co_await wait_once(*seat, *detach)) break;
+        // A QEMU that tells without an end does not set the pace.
+        co_await shared_.at.time.wait(least_interval, options_.stop);
+    }
+    if (options_.stop.stop_requested()) co_return false;
+    use_case settle(shared_, options_);
+    const auto report = co_await settle.settle(number);
+    if (report.record.state != operation_state::closed) co_return false;
+    if (settled_ && report.ended) settled_(report);
+    co_return true;
+}
+
+awaitable<result<operation_record>> late_unplugs::load(std::int64_t number) const {
+    auto opened = shared_.at.store.open();
+    if (opened.has_error()) co_return opened.error();
+    co_return co_await (*opened)->load(number);
 }
 
 } // namespace vmplug

@@ -3,6 +3,7 @@
 #include "engine/use_case.hpp"
 
 #include <functional>
+#include <set>
 
 namespace vmplug {
 
@@ -24,11 +25,14 @@ public:
 
 private:
     boost::asio::awaitable<void> wait_for(std::int64_t number);
+    boost::asio::awaitable<bool> settle_when_gone(std::int64_t number);
+    boost::asio::awaitable<result<operation_record>> load(std::int64_t number) const;
     boost::asio::awaitable<bool> wait_once(guest_seat& seat, const operation_record& detach);
 
     engine& shared_;
     operation_options options_;
     told settled_;
+    std::set<std::int64_t> waiting_; ///< for these operations
 };
 
 } // namespace vmplug

@@ -15,6 +15,7 @@ bool is_open_question(const error& failure) {
 }
 
 outcome open_verdict(const error& failure) {
+    // Of an attach that is undone: a detach that is refused leaves nothing open.
     if (failure.code == error_code::unplug_pending || failure.code == error_code::unplug_refused)
         return outcome::unplug_pending;
     if (is_open_question(failure)) return outcome::unknown;
@@ -227,6 +228,11 @@ void operation_machine::revert_from(std::size_t count) {
 void operation_machine::reverted(const result<void>& undone) {
     step_failure_ = undone.has_error() ? std::optional(undone.error()) : std::nullopt;
     next_ = {action_kind::probe, position_};
+}
+
+void operation_machine::handed_over() {
+    current().findings["told"] = "it stays: another device needs it, and takes it home";
+    step_absent();
 }
 
 void operation_machine::step_absent() {

@@ -58,7 +58,10 @@ public:
     void reverted(const result<void>& undone);
 
     /// What step `step` did stays, for others who have taken it over: instead of its revert.
-    void handed_over() { step_absent(); }
+    void handed_over();
+
+    /// Whether others need what step `step` did cannot be found out: it is left open as it stands.
+    void cannot_tell(const error& why) { leave_open(outcome::unknown, why); }
 
     /// `home`: all of the way, of which what is done already is left out. Errors: why it cannot be
     /// planned now.

@@ -15,8 +15,9 @@ awaitable<result<guest_link*>> operation_runner::reach_guest() {
 awaitable<result<void>> operation_runner::let_others(const std::function<awaitable<void>()>& wait) {
     seat_->give_turn();
     co_await wait();
-    const call_limit patient(options_.turn_deadline);
-    co_return co_await seat_->take_turn_and_lease(patient);
+    // Who has it may be at the longest that anything takes.
+    const call_limit patient(options_.turn_deadline + options_.add_deadline);
+    co_return co_await seat_->take_turn(patient);
 }
 
 /// What goes on with an earlier operation says which: several may at once.

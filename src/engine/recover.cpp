@@ -27,6 +27,7 @@ std::optional<error> disbelief(const operation_record& record) {
 } // namespace
 
 awaitable<result<std::vector<operation_report>>> use_case::recover() {
+    co_await begin_time();
     auto opened = open_records();
     if (opened.has_error()) co_return opened.error();
     auto& book = **opened;
@@ -56,6 +57,7 @@ awaitable<result<std::vector<operation_report>>> use_case::recover() {
 }
 
 awaitable<operation_report> use_case::settle(std::int64_t number) {
+    co_await begin_time();
     auto opened = open_records();
     if (opened.has_error()) co_return refusal(opened.error());
     auto record = co_await (*opened)->load(number);
@@ -118,14 +120,17 @@ awaitable<operation_report> use_case::recover_one(records& book, operation_recor
     // It may have been settled while we waited.
     auto now = co_await book.load(record.number);
     if (now.has_error()) co_return refusal(now.error());
-    if (now->state == operation_state::closed) co_return settled(std::move(*now));
+    const bool is_closed = now->state == operation_state::closed;
     // What was believed before our turn may have been damaged since.
-    if (auto why = disbelief(*now)) co_return disbelieved(std::move(*now), std::move(*why));
-    if (changed && !changed->key.id.empty()) {
+    if (!is_closed)
+        if (auto why = disbelief(*now)) co_return disbelieved(std::move(*now), std::move(*why));
+    const bool has_key = changed && !changed->key.id.empty();
+    if (has_key && (!is_closed || now->ended == outcome::done)) {
         const auto noted =
             co_await book.note_request(changed->key.id, changed->key.asked, now->number);
         if (noted.has_error()) co_return left_alone(std::move(*now), noted.error());
     }
+    if (is_closed) co_return settled(std::move(*now));
     if (changed) now->steps.front().planned.arguments["wait_ms"] = changed->wait_ms();
     co_return co_await resume(book, held, std::move(*now));
 }
@@ -158,7 +163,7 @@ awaitable<operation_report> use_case::resume(records& book, const held_leases& h
     if (along.has_error()) co_return left_alone(std::move(record), along.error());
     record.runner = at_.self;
     auto machine = operation_machine::resume(std::move(record));
-    sharing others(*this, book);
+    sharing others(*this, book, machine.record());
     operation_runner runner(at_, options_, stop_, held);
     co_await runner.run(machine, book, others, std::move(*along));
     note_if_pending(machine.record());

@@ -92,7 +92,7 @@ awaitable<void> revert(operation_machine& machine, step_context& context, compan
     }
     if ((*kind)->is_shared()) {
         const auto taken_over = co_await others.take_over(machine.record(), i);
-        if (taken_over.has_error()) machine.reverted(taken_over.error());
+        if (taken_over.has_error()) machine.cannot_tell(taken_over.error());
         if (taken_over.has_value() && *taken_over) machine.handed_over();
         if (taken_over.has_error() || *taken_over) co_return;
     }

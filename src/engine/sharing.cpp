@@ -28,6 +28,8 @@ awaitable<result<std::vector<step>>> use_case::sharing::plan_home(const operatio
 awaitable<result<bool>> use_case::sharing::take_over(const operation_record& attach,
                                                      std::size_t step) {
     if (attach.kind != operation_kind::attach) co_return false;
+    // It has had its leases and its turn since it was planned: nobody can have come to need it.
+    if (is_new_) co_return false;
     const auto seen = co_await operation_.look_around(book_);
     if (seen.has_error()) co_return seen.error();
     const bool is_limit = attach.steps[step].planned.kind == step_kind::set_memlock;

@@ -123,6 +123,12 @@ awaitable<result<void>> use_case::hold_again(held_leases& held, operation_record
     const auto known = co_await at_.reader.read_functions();
     // The device's is not waited for: whoever has it works on it.
     if (auto taken = held.take_device(known, *device); taken.has_error()) co_return taken;
+    // Its neighbours as well: a device that has left the machine shows no group any more.
+    for (const auto& step : record.steps) {
+        const auto neighbour = parse_host_address(field(step.planned.arguments, "device"));
+        if (neighbour.has_error() || *neighbour == *device) continue;
+        if (auto taken = held.take_device(known, *neighbour); taken.has_error()) co_return taken;
+    }
     if (!concerns_guest(record)) co_return result<void>{};
     auto guest = co_await at_.vms.find_again(record);
     co_return co_await take_turn(held, std::move(guest));
@@ -136,7 +142,11 @@ awaitable<std::string> use_case::find_holder(const operation_record& record) con
 }
 
 awaitable<result<void>> use_case::take_turn(held_leases& held, guest_reference guest) const {
-    return held.take_guest(std::move(guest), patient(options_.turn_deadline), options_.dry_run);
+    // Who has it here may be at the longest that anything takes; of others nothing is known.
+    const auto turn = co_await held.take_turn(
+        std::move(guest), patient(options_.turn_deadline + options_.add_deadline));
+    if (turn.has_error() || options_.dry_run) co_return turn;
+    co_return co_await held.take_guest(patient(options_.turn_deadline));
 }
 
 awaitable<result<situation>> use_case::look_around(records& book) const {
@@ -213,7 +223,7 @@ awaitable<operation_report> use_case::carry_out(records& book, const held_leases
         if (along.has_error()) co_return refusal(along.error());
         operation_machine machine(std::move(record));
         operation_runner runner(at_, options_, stop_, held);
-        sharing others(*this, book);
+        sharing others(*this, book, machine.record());
         co_await runner.run(machine, book, others, std::move(*along));
         note_if_pending(machine.record());
         report = settled(machine.record());

@@ -207,8 +207,11 @@ std::optional<sighting> ask_child(const question& asked) {
                           ::read(task->report, &seen, sizeof seen) == sizeof seen;
     ::close(task->report);
     if (!answered) ::kill(task->pid, SIGKILL);
-    // One that hangs in a file system of the other's is reaped by whoever outlives us.
-    ::waitpid(task->pid, nullptr, answered ? 0 : WNOHANG);
+    // One that hangs in a file system of the other's ends when that answers.
+    if (answered)
+        ::waitpid(task->pid, nullptr, 0);
+    else
+        give_up(*task);
     return answered ? std::optional(seen) : std::nullopt;
 }
 

@@ -104,6 +104,21 @@ private:
             blame(request_field::id, made_.id,
                   refuse("id", error_code::duplicate_id,
                          "the guest has a " + other->type + " of that id"));
+        else if (const auto* earlier = find_record_of(made_.id))
+            blame(request_field::id, made_.id,
+                  refuse("id", error_code::duplicate_id,
+                         "operation " + std::to_string(earlier->number) +
+                             " knows another device of the guest by that id"));
+    }
+
+    /// Of two devices of one id in one guest, the one that is taken back might be the other: also
+    /// when the guest has let go of the first, and nobody has settled it yet.
+    const operation_record* find_record_of(const std::string& id) const {
+        for (const auto* records : {&seen_.open, &seen_.assigned})
+            for (const auto& record : *records)
+                if (field(record.subject, "id") == id && is_same_guest(record, seen_))
+                    return &record;
+        return nullptr;
     }
 
     void choose_model() {

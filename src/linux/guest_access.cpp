@@ -256,8 +256,12 @@ awaitable<result<Connection>> first_that_answers(const file_tree& files, guest_r
 std::unique_ptr<monitor> share_monitor(const file_tree& files, const guest_reference& guest,
                                        const monitor_access& access) {
     for (const auto& address : guest.monitors)
-        if (auto shared = access.open.share(address, network_of(guest)))
-            if (prove(files, guest, shared->descriptor()).has_value()) return shared;
+        if (auto shared = access.open.share(address, network_of(guest))) {
+            // Another QEMU may have the path by now.
+            const bool known = guest.identity.pid != 0;
+            if (!known || prove_peer(files, shared->descriptor(), guest.identity).has_value())
+                return shared;
+        }
     return nullptr;
 }
 

@@ -21,6 +21,8 @@ constexpr milliseconds busy_retry_after{1000};
 /// Events tell it at once, where QEMU has them (1.5); a look is for those that it has not.
 constexpr milliseconds first_look_after{500};
 constexpr milliseconds longest_interval{2000};
+constexpr int rounds_at_once = 5;
+constexpr milliseconds least_interval{50};
 constexpr milliseconds end_deadline{5000};
 constexpr milliseconds end_interval{10};
 
@@ -68,11 +70,11 @@ error refused(const std::string& qdev_id) {
             {}};
 }
 
-error pending(const std::string& qdev_id, const std::string& last_words) {
+error pending(const std::string& qdev_id, const std::string& why) {
     return {error_code::unplug_pending,
             "device_del " + qdev_id,
             "the guest has not let go of the device yet" +
-                (last_words.empty() ? std::string() : " (QEMU: " + last_words + ")"),
+                (why.empty() ? std::string() : " (" + why + ")"),
             {}};
 }
 
@@ -80,6 +82,8 @@ error pending(const std::string& qdev_id, const std::string& last_words) {
 
 std::string manual_device_del(const std::string& qdev_id, const fields& subject) {
     const auto& monitor = field(subject, "monitor");
+    if (monitor.starts_with("hmp:"))
+        return "vmplug hmp " + quote_for_shell(monitor) + " device_del " + quote_for_shell(qdev_id);
     return "vmplug qmp " + quote_for_shell(monitor.empty() ? field(subject, "guest") : monitor) +
            " device_del id=" + quote_for_shell(qdev_id);
 }
@@ -114,7 +118,7 @@ public:
         auto asked = co_await link.device_del(qdev_id_, patient);
         const bool busy = asked.has_error() && asked.error().code == error_code::command_failed;
         if (asked.has_error() && !busy) co_return asked;
-        last_words_ = busy ? asked.error().text : std::string();
+        last_words_ = busy ? "QEMU: " + asked.error().text : std::string();
         ask_at_ = context_.time.now() + (busy ? busy_retry_after : ask_again_after);
         if (context_.progress) context_.progress("waiting for the guest to let go of " + qdev_id_);
         co_return result<void>();
@@ -156,6 +160,7 @@ awaitable<result<void>> release_device(step_context& context, std::string qdev_i
                                        milliseconds most) {
     const auto end = context.time.now() + most;
     release_request request(context, qdev_id);
+    int rounds = 0;
     for (;;) {
         const auto sight = co_await look_for_device(context, qdev_id);
         if (sight.has_error()) co_return sight.error();
@@ -167,6 +172,8 @@ awaitable<result<void>> release_device(step_context& context, std::string qdev_i
         if (asked.has_error() && asked.error().code != error_code::cancelled) co_return asked;
         if (asked.has_error() || context.stop.stop_requested() || context.time.now() >= end)
             co_return pending(qdev_id, request.last_words());
+        // A QEMU that tells without an end does not set the pace.
+        if (++rounds > rounds_at_once) co_await context.time.wait(least_interval, context.stop);
         const auto again = co_await request.hear(end);
         if (again.has_error()) co_return pending(qdev_id, again.error().text);
     }

@@ -70,10 +70,6 @@ result<host_address> parse_host_address(std::string_view text) {
     return parse_or_error<host_address>(text);
 }
 
-result<guest_address> parse_guest_address(std::string_view text) {
-    return parse_or_error<guest_address>(text);
-}
-
 std::string format_address(const host_address& address) {
     return format(address, true);
 }

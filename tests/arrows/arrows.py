@@ -24,7 +24,7 @@ ARROWS = {
     "src/monitor": ({"hmp", "port", "qapi", "qmp"}, {"boost/asio", "boost/system", "nlohmann"}),
     "src/step": ({"port"}, {"boost/asio", "nlohmann"}),
     "src/engine": ({"judge", "plan", "port", "step"}, {"boost/asio"}),
-    "src/linux": ({"engine", "guest", "hmp", "host", "journal", "monitor", "port", "qapi", "qmp"},
+    "src/linux": ({"engine", "guest", "hmp", "host", "journal", "monitor", "port", "qapi"},
                   {"boost/asio", "nlohmann"}),
     "src/controller": ({"engine", "host", "journal", "linux"}, {"boost/asio"}),
     "src/command/text": (set(), {"nlohmann"}),

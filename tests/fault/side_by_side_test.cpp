@@ -165,6 +165,57 @@ TEST_CASE("a guest that ends settles what it left pending") {
     CHECK(at.world.devices[crowd::device(1)].driver == "e1000e");
 }
 
+TEST_CASE("an id that an unsettled detach knows is not given to another device") {
+    crowd at;
+    at.attach(1);
+    at.time.run();
+    at.world.guests["web"].lets_go_after = seconds(60);
+    at.patience = seconds(5);
+    at.detach(1);
+    at.time.run();
+    // The guest has let go by now, and nobody has settled it: recover would ask it for the other
+    // one.
+    CHECK(at.world.guests["web"].devices.empty());
+    REQUIRE(at.disk.open().size() == 1);
+    operation_report second;
+    const auto attach_with_that_id = [&]() -> awaitable<void> {
+        use_case running(at.one->shared(), {});
+        attach_request request;
+        request.id = "nic1";
+        second = co_await running.attach("web", crowd::device(2), request);
+    };
+    boost::asio::co_spawn(at.io, attach_with_that_id, boost::asio::detached);
+    at.time.run();
+    CHECK(second.ended == outcome::refused);
+    REQUIRE(second.refusals.size() == 1);
+    CHECK(second.refusals[0].code == error_code::duplicate_id);
+    CHECK(at.world.devices[crowd::device(2)].driver == "e1000e");
+}
+
+TEST_CASE("a key whose first request still runs is left alone, and nothing is said to be done") {
+    crowd at;
+    at.world.guests["web"].add_takes = seconds(60);
+    std::vector<operation_report> reports;
+    const auto attach_once = [&]() -> awaitable<void> {
+        operation_options chosen;
+        chosen.request_id = "key";
+        use_case running(at.one->shared(), chosen);
+        attach_request request;
+        request.id = "nic1";
+        reports.push_back(co_await running.attach("web", crowd::device(1), request));
+    };
+    boost::asio::co_spawn(at.io, attach_once, boost::asio::detached);
+    at.time.later(seconds(5),
+                  [&] { boost::asio::co_spawn(at.io, attach_once, boost::asio::detached); });
+    at.time.run();
+    REQUIRE(reports.size() == 2);
+    CHECK(reports[0].repeated);
+    CHECK_FALSE(reports[0].ended.has_value());
+    REQUIRE(reports[0].refusals.size() == 1);
+    CHECK(reports[0].refusals[0].code == error_code::device_busy);
+    CHECK(reports[1].ended == outcome::done);
+}
+
 TEST_CASE("recover settles what is independent side by side") {
     crowd at;
     for (int i = 1; i < 5; ++i)

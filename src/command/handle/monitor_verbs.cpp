@@ -18,8 +18,7 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 
 constexpr milliseconds call_deadline{30'000};
-/// How often a wait looks whether it was asked to stop.
-constexpr milliseconds stop_interval{100};
+constexpr std::chrono::hours idle{1};
 constexpr milliseconds reconnect_interval{200};
 
 /// Hands on the events of one connection. Returns why it ended: asked to, or the monitor's end.
@@ -27,7 +26,7 @@ boost::asio::awaitable<result<void>> emit_events(command_context& context, monit
     auto events = connection.subscribe();
     std::uint64_t dropped = 0;
     while (!context.stop.stop_requested()) {
-        auto event = co_await events.next(stop_interval);
+        auto event = co_await events.next(idle, context.stop);
         if (event.has_error()) co_return event.error();
         if (events.dropped() != dropped) {
             dropped = events.dropped();

@@ -88,10 +88,19 @@ command_result to_result(const operation_report& report, steady_clock::time_poin
         report.record.failure->remedy.empty() && report.record.failure->advised == advice::none)
         value["error"]["remedy"] = "what became of it is not known: run `vmplug recover`, which "
                                    "looks and settles it";
-    value["outcome"] = report.ended ? json(outcome_name(*report.ended)) : json("planned");
     if (report.ended == outcome::stuck) value["manual_commands"] = manual_undo(report.record);
-    result.exit_code = report.ended ? exit_code(*report.ended) : 0;
+    // What is left alone has not ended, and nothing was done with it.
+    const bool left_alone = !report.ended && !report.refusals.empty();
+    const auto ended = left_alone ? outcome::refused : report.ended;
+    value["outcome"] = ended ? json(outcome_name(*ended)) : json("planned");
+    result.exit_code = ended ? exit_code(*ended) : 0;
     return result;
+}
+
+bool runs_elsewhere(const operation_report& report) {
+    if (report.ended || report.refusals.empty()) return false;
+    const auto why = report.refusals.front().code;
+    return why == error_code::device_busy || why == error_code::guest_not_ready;
 }
 
 operation_options options_of(const command_context& context, const invocation& asked) {
@@ -155,9 +164,10 @@ command_task run_recover(command_context& context, const invocation& asked) {
     for (const auto& report : *reports) {
         auto each = to_result(report, begin);
         const bool settled = report.ended == outcome::done || report.ended == outcome::rolled_back;
+        if (dry_run && runs_elsewhere(report)) each.value["outcome"] = "running";
         if (!settled && !dry_run) {
             // What still runs elsewhere is nothing to settle.
-            const bool runs = !report.ended && !report.refusals.empty();
+            const bool runs = runs_elsewhere(report);
             const int code = runs ? 0 : each.exit_code;
             if (runs) each.value["outcome"] = "running";
             if (code > result.exit_code) {

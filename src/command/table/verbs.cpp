@@ -8,8 +8,7 @@ namespace {
 const verb_argument vm{"VM", value_kind::vm};
 const verb_argument device{"DEVICE", value_kind::device};
 
-const verb_option timeout{"--timeout", "DURATION",
-                          "how long to wait for QEMU, and for the guest to let go",
+const verb_option timeout{"--timeout", "DURATION", "how long to wait for QEMU (default: 30s)",
                           value_kind::duration};
 const verb_option request_id{"--request-id", "KEY",
                              "run at most once: the same key reports the same operation",
@@ -62,8 +61,12 @@ const std::vector<verb>& table() {
           binding,
           {"--with-group", nullptr, "take the neighbours in the IOMMU group from the host too"},
           {"--set", "PROP=VALUE", "a further property of the device", value_kind::property, true},
-          timeout,
-          {"--wait-guest", "DURATION", "how long to look for the guest's own view (0s: not)",
+          {"--timeout", "DURATION",
+           "for all of it: when it is over, what was done is undone (default: none; QEMU may take "
+           "5m for the device)",
+           value_kind::duration},
+          {"--wait-guest", "DURATION",
+           "how long to look for the guest's own view (default: 5s; 0s: not)",
            value_kind::duration},
           request_id,
           {"--uid", "USER",
@@ -80,9 +83,12 @@ const std::vector<verb>& table() {
          "take a device back from a guest",
          "Asks the guest to let go, waits until QEMU has the device no more, and gives it back to "
          "the driver that it had. A guest that does not let go in time is left with the device "
-         "(exit 5); `vmplug recover` or the same command goes on later.",
+         "(exit 5); `vmplug recover` or the same command goes on later. One that answers that it "
+         "does "
+         "not is heard at once: the device stays assigned (exit 4, unplug_refused).",
          {vm, {"ID", value_kind::assigned_id}},
-         {timeout,
+         {{"--timeout", "DURATION", "how long to wait for the guest to let go (default: 10s)",
+           value_kind::duration},
           {"--keep-bound", nullptr, "leave the device on its assignment driver"},
           request_id,
           dry_run},
