@@ -77,7 +77,7 @@ awaitable<int> attach(vmplug::controller& control, std::string guest, std::strin
                       std::string id, std::stop_token stop) {
     vmplug::operation_options options;
     options.stop = std::move(stop);
-    options.observer.progress = [](const std::string& text) {
+    options.progress = [](const std::string& text) {
         std::cerr << printable(text) << "\n";
     };
     vmplug::attach_request request;

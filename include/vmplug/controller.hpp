@@ -20,11 +20,6 @@ namespace vmplug {
 
 class monitor;
 
-/// What an operation tells while it runs. Each may be empty.
-struct operation_observer {
-    std::function<void(const std::string& text)> progress; ///< what is being done or waited for
-};
-
 /// What belongs to one operation alone.
 struct operation_options {
     /// The caller's key for this request: asked for again, the first operation is reported. Empty:
@@ -42,7 +37,8 @@ struct operation_options {
     std::chrono::milliseconds add_deadline{300'000};
     std::chrono::milliseconds turn_deadline{30'000}; ///< for our turn at a guest
     std::chrono::milliseconds greeting_deadline{2'000};
-    operation_observer observer;
+    /// Told what is being done or waited for; may be empty.
+    std::function<void(const std::string& text)> progress;
 
     /// Asked for on the executor of the operation: it stops as soon as it is safe, and undoes what
     /// was done.

@@ -11,6 +11,8 @@ std::string asked_of(const std::string& guest, const std::string& device,
     if (!request.port.empty()) text += " port=" + request.port;
     if (request.driver == assignment_driver::vfio_pci) text += " driver=vfio-pci";
     if (request.driver == assignment_driver::pci_assign) text += " driver=pci-assign";
+    if (request.binding == binding_way::driver_override) text += " binding=override";
+    if (request.binding == binding_way::new_id) text += " binding=new_id";
     if (request.with_group) text += " with-group";
     for (const auto& [name, value] : request.properties)
         text += " set=" + name + "=" + value;

@@ -9,8 +9,7 @@ namespace vmplug {
 /// What the operations of one process share. It serves one command as well as a process that stays.
 ///
 /// Lifetime: has to outlive the operations that were begun on it; the world has to outlive it.
-class engine {
-public:
+struct engine {
     explicit engine(world& given) : at(given), guests(given) {}
 
     world& at;

@@ -53,8 +53,6 @@ public:
 
     /// Nullptr: it has none.
     const lease* held() const { return lease_.get(); }
-    const std::shared_ptr<guest_link>& link() const { return link_; }
-    const guest_reference& guest() const { return guest_; }
 
 private:
     error not_our_turn(const std::string& holder) const;

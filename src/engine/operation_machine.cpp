@@ -85,7 +85,7 @@ void operation_machine::go_on() {
 }
 
 void operation_machine::revised(const result<std::vector<step>>& home) {
-    if (home.has_error()) return begin_reverting(home.error());
+    if (home.has_error()) return cannot_tell(home.error());
     revised_ = true;
     auto& steps = record_.steps;
     // What is half done is done with; a limit alone may have come to be needed since.

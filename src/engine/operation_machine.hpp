@@ -60,7 +60,8 @@ public:
     /// What step `step` did stays, for others who have taken it over: instead of its revert.
     void handed_over();
 
-    /// Whether others need what step `step` did cannot be found out: it is left open as it stands.
+    /// What others need of step `step`, or of a way home, cannot be found out: all is left open as
+    /// it stands.
     void cannot_tell(const error& why) { leave_open(outcome::unknown, why); }
 
     /// `home`: all of the way, of which what is done already is left out. Errors: why it cannot be

@@ -22,18 +22,15 @@ awaitable<result<void>> operation_runner::let_others(const std::function<awaitab
 
 /// What goes on with an earlier operation says which: several may at once.
 run_observer operation_runner::observer(const operation_record& begun) const {
-    run_observer watching;
+    if (!options_.progress) return nullptr;
     const auto number = std::to_string(begun.number);
     const auto prefix = begun.number == 0 ? std::string() : "operation " + number + ": ";
-    watching.before = [this, prefix](const operation_record& record, const action& next) {
-        if (!options_.observer.progress) return;
-        const auto text = std::to_string(next.step + 1) + "/" +
+    return [this, prefix](const operation_record& record, const action& next) {
+        options_.progress(prefix + (next.kind == action_kind::revert ? "undoing " : "") +
+                          std::to_string(next.step + 1) + "/" +
                           std::to_string(record.steps.size()) + " " +
-                          describe_step(record.steps[next.step].planned);
-        options_.observer.progress(prefix +
-                                   (next.kind == action_kind::revert ? "undoing " + text : text));
+                          describe_step(record.steps[next.step].planned));
     };
-    return watching;
 }
 
 namespace {
@@ -61,7 +58,7 @@ step_context operation_runner::context_for(const operation_machine& machine) {
             [this] { return reach_guest(); },
             std::move(others),
             guest_process(machine.record()),
-            options_.observer.progress,
+            options_.progress,
             stop_.token(),
             [this](std::string where) { return stop_.why(std::move(where)); },
             options_.host_deadline,

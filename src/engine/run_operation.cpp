@@ -124,7 +124,7 @@ awaitable<void> run_operation(operation_machine& machine, records& book, step_co
                               std::vector<operation_record>& along) {
     for (auto now = machine.next(); now.kind != action_kind::finish; now = machine.next()) {
         const bool visible = now.kind == action_kind::apply || now.kind == action_kind::revert;
-        if (visible && observer.before) observer.before(machine.record(), now);
+        if (visible && observer) observer(machine.record(), now);
         switch (now.kind) {
         case action_kind::observe:
             co_await observe(machine, context, now.step);

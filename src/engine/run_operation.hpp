@@ -6,10 +6,8 @@
 
 namespace vmplug {
 
-/// Called before each step is applied or reverted, for progress on a terminal.
-struct run_observer {
-    std::function<void(const operation_record&, const action&)> before;
-};
+/// Called before each step is applied or reverted, for progress on a terminal; may be empty.
+using run_observer = std::function<void(const operation_record&, const action&)>;
 
 /// What an operation shares with others. Both save what others take over, before they return.
 /// Errors: what prevents it; nothing was done then.

@@ -41,12 +41,12 @@ struct step_context {
     /// Why it was, for the step whose failure it is.
     std::function<error(std::string where)> why_stopped;
 
-    std::chrono::milliseconds host_deadline{10'000};  ///< of one write to the kernel
-    std::chrono::milliseconds guest_deadline{30'000}; ///< of one command to QEMU
-    std::chrono::milliseconds add_deadline{300'000};  ///< of device_add
+    std::chrono::milliseconds host_deadline;  ///< of one write to the kernel
+    std::chrono::milliseconds guest_deadline; ///< of one command to QEMU
+    std::chrono::milliseconds add_deadline;   ///< of device_add
 };
 
-/// One kind of step. All three acts are idempotent, so a crash between them does no harm, and
+/// One kind of step. All its acts are idempotent, so a crash between them does no harm, and
 /// `probe` reads the world anew each time.
 ///
 /// What is not overridden is that of a step that leaves nothing to undo: it finds no prior state,

@@ -50,7 +50,7 @@ public:
         if (!process_ || !process_->is_alive())
             process_ = std::make_unique<simulated_process>(world, disk, locks, ++started_);
         auto chosen = options;
-        chosen.observer.progress = std::move(progress);
+        chosen.progress = std::move(progress);
         use_case running(process_->shared(), chosen);
         bool lived = true;
         const auto work = [&]() -> awaitable<void> {

@@ -1,5 +1,6 @@
 #include "linux/qmp_guest_link.hpp"
 #include "support/qemu_process.hpp"
+#include "support/run_coroutine.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -11,19 +12,8 @@
 using namespace vmplug;
 using namespace std::chrono_literals;
 using boost::asio::awaitable;
-namespace asio = boost::asio;
 
 namespace {
-
-/// Runs a test's coroutine; a failed REQUIRE in it fails the test.
-template <class Test>
-void run(Test test) {
-    asio::io_context io;
-    std::exception_ptr thrown;
-    asio::co_spawn(io, test(), [&](std::exception_ptr failure) { thrown = failure; });
-    io.run();
-    if (thrown) std::rethrow_exception(thrown);
-}
 
 awaitable<std::unique_ptr<monitor>> connect(const qemu_process& qemu, const char* name) {
     auto address = *parse_monitor_address("qmp:" + qemu.path(name));

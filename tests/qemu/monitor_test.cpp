@@ -1,5 +1,6 @@
 #include "monitor/typed_events.hpp"
 #include "support/qemu_process.hpp"
+#include "support/run_coroutine.hpp"
 
 #include <vmplug/monitor.hpp>
 
@@ -19,16 +20,6 @@ using nlohmann::json;
 namespace asio = boost::asio;
 
 namespace {
-
-/// Runs a test's coroutine; a failed REQUIRE in it fails the test.
-template <class Test>
-void run(Test test) {
-    asio::io_context io;
-    std::exception_ptr thrown;
-    asio::co_spawn(io, test(), [&](std::exception_ptr failure) { thrown = failure; });
-    io.run();
-    if (thrown) std::rethrow_exception(thrown);
-}
 
 monitor_address address(const std::string& path) {
     return *parse_monitor_address("qmp:" + path);

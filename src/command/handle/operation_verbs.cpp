@@ -107,7 +107,7 @@ operation_options options_of(const command_context& context, const invocation& a
     operation_options options;
     options.request_id = asked.text("--request-id");
     options.dry_run = asked.has("--dry-run");
-    options.observer.progress = context.progress;
+    options.progress = context.progress;
     options.stop = context.stop;
     return options;
 }
