@@ -77,20 +77,18 @@ awaitable<int> attach(vmplug::controller& control, std::string guest, std::strin
                       std::string id, std::stop_token stop) {
     vmplug::operation_options options;
     options.stop = std::move(stop);
-    options.progress = [](const std::string& text) {
-        std::cerr << printable(text) << "\n";
-    };
+    options.progress = [](const std::string& text) { std::cerr << printable(text) << "\n"; };
     vmplug::attach_request request;
     request.id = std::move(id);
     const auto report = co_await control.attach(std::move(guest), std::move(device),
                                                 std::move(request), std::move(options));
-    for (const auto& refusal : report.refusals)
+    for (const auto& refusal : report.refusals())
         print_error(refusal);
-    if (report.record.failure) print_error(*report.record.failure);
-    const auto ended = report.ended.value_or(vmplug::outcome::unknown);
+    if (report.record().failure) print_error(*report.record().failure);
+    const auto ended = report.ended().value_or(vmplug::outcome::unknown);
     std::cerr << "attach: " << vmplug::outcome_name(ended) << "\n";
     if (ended == vmplug::outcome::stuck)
-        for (const auto& command : vmplug::manual_undo(report.record))
+        for (const auto& command : vmplug::manual_undo(report.record()))
             std::cerr << "  by hand: " << printable(command) << "\n";
     co_return vmplug::exit_code(ended);
 }

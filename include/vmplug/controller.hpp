@@ -2,8 +2,7 @@
 
 #include <vmplug/guest_facts.hpp>
 #include <vmplug/host_facts.hpp>
-#include <vmplug/operation.hpp>
-#include <vmplug/plan.hpp>
+#include <vmplug/operation_report.hpp>
 #include <vmplug/process_view.hpp>
 #include <vmplug/step.hpp>
 
@@ -53,21 +52,6 @@ struct controller_options {
     /// Nothing goes on beside the one thing that is asked, so that a look may wait for the kernel
     /// and the disk where it is asked for. Otherwise looks are taken on threads of their own.
     bool one_command = false;
-};
-
-/// How an operation ended, or what it would do.
-///
-/// Shape: `refusals` is not empty when `ended` is `refused` by checks; `record.number` is 0 when
-/// nothing was written to the journal. A dry run has neither `ended` nor a number.
-struct operation_report {
-    std::optional<outcome> ended;
-    std::vector<error> refusals;
-    plan planned;
-    operation_record record;
-    std::vector<std::string>
-        seen;              ///< of a recover's dry run: what each step of `record` was found as
-    std::string would;     ///< and what would be done
-    bool repeated = false; ///< an earlier operation of the same request id is reported
 };
 
 /// A guest as it was just seen.
@@ -132,8 +116,7 @@ public:
     boost::asio::awaitable<operation_report> release(std::string device, operation_options options);
 
     /// Settles every operation whose process has ended, and takes home what guests have lost:
-    /// assignments whose QEMU or device is gone. One report for each; `refusals` of a report say
-    /// why it was left alone.
+    /// assignments whose QEMU or device is gone. One report for each.
     boost::asio::awaitable<result<std::vector<operation_report>>>
     recover(operation_options options);
 

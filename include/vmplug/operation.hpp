@@ -34,6 +34,10 @@ enum class step_state {
     reverted, ///< undone, or found never done; verified
 };
 
+/// The device of the host that a step is about, "0000:01:00.0"; empty: about none. Of every kind it
+/// is the argument `device`.
+const std::string& device_of(const step& planned);
+
 /// A step with what the journal knows of it.
 struct step_record {
     step planned;
@@ -41,6 +45,9 @@ struct step_record {
     fields findings; ///< what it saw when it was applied, e.g. that the guest configured the device
     step_state state = step_state::planned;
     std::chrono::microseconds duration{0};
+
+    /// It was done, or may have been.
+    bool may_stand() const { return state == step_state::begun || state == step_state::applied; }
 };
 
 enum class operation_kind { attach, detach, bind, release };

@@ -39,7 +39,7 @@ awaitable<operation_report> use_case::release(std::string device) {
                            {},
                            advice::list_bound});
     if (const auto fine = check_record(*bound); fine.has_error())
-        co_return disbelieved(*bound, fine.error());
+        co_return refused_operation{{fine.error()}, {}, *bound};
     work wanted;
     wanted.kind = operation_kind::release;
     wanted.busy = std::move(ours->busy);

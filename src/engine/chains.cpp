@@ -13,7 +13,7 @@ namespace {
 std::set<std::string> chain_keys(const operation_record& record, const host_facts& known) {
     std::set<std::string> devices{field(record.subject, "device")};
     for (const auto& step : record.steps)
-        devices.insert(field(step.planned.arguments, "device"));
+        devices.insert(device_of(step.planned));
     devices.erase("");
     auto keys = devices;
     for (const auto& device : devices) {

@@ -151,7 +151,7 @@ awaitable<operation_report> use_case::detach_held(records& book, held_leases& he
                                                   operation_record attached, detach_request request,
                                                   request_key key) {
     if (const auto fine = check_record(attached); fine.has_error())
-        co_return disbelieved(std::move(attached), fine.error());
+        co_return refused_operation{{fine.error()}, {}, std::move(attached)};
     auto seen = co_await look_around(book);
     if (seen.has_error()) co_return refusal(seen.error());
     work wanted;
@@ -168,8 +168,7 @@ awaitable<operation_report> use_case::detach_held(records& book, held_leases& he
 awaitable<result<std::vector<operation_record>>>
 use_case::left_by(records& book, const operation_record& detach) const {
     std::vector<operation_record> left;
-    if (detach.kind != operation_kind::detach || field(detach.subject, "keep_bound") != "true")
-        co_return left;
+    if (detach.kind != operation_kind::detach || !keeps_bound(detach.subject)) co_return left;
     const auto attached = co_await book.load(detach.releases);
     if (attached.has_error()) co_return attached.error();
     auto bound = left_bound(*attached, at_);

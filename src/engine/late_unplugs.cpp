@@ -106,8 +106,8 @@ awaitable<bool> late_unplugs::settle_when_gone(std::int64_t number) {
     if (options_.stop.stop_requested()) co_return false;
     use_case settle(shared_, options_);
     const auto report = co_await settle.settle(number);
-    if (report.record.state != operation_state::closed) co_return false;
-    if (settled_ && report.ended) settled_(report);
+    if (report.record().state != operation_state::closed) co_return false;
+    if (settled_ && report.ended()) settled_(report);
     co_return true;
 }
 

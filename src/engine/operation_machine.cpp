@@ -1,6 +1,6 @@
 #include "engine/operation_machine.hpp"
 
-#include <vmplug/plan.hpp>
+#include "step/step_kind.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -91,13 +91,12 @@ void operation_machine::revised(const result<std::vector<step>>& home) {
     // What is half done is done with; a limit alone may have come to be needed since.
     auto rest = steps.begin() + static_cast<std::ptrdiff_t>(position_);
     while (rest != steps.end() && rest->state != step_state::planned &&
-           rest->planned.kind != step_kind::set_memlock)
+           sharers_of(rest->planned) != shared_by::guest)
         ++rest;
     steps.erase(rest, steps.end());
     for (const auto& each : *home) {
         const auto is_the_same = [&](const step_record& other) {
-            return other.planned.kind == each.kind &&
-                   field(other.planned.arguments, "device") == field(each.arguments, "device");
+            return other.planned.kind == each.kind && device_of(other.planned) == device_of(each);
         };
         if (std::ranges::none_of(steps, is_the_same)) steps.emplace_back().planned = each;
     }
@@ -199,7 +198,7 @@ void operation_machine::probed_at_resume(const result<presence>& seen) {
 void operation_machine::begin_reverting(error why) {
     const bool nothing_stands = [&] {
         for (const auto& each : record_.steps)
-            if (each.state == step_state::begun || each.state == step_state::applied) return false;
+            if (each.may_stand()) return false;
         return true;
     }();
     if (record_.failure_policy == on_failure::hold && !nothing_stands) {
@@ -214,8 +213,7 @@ void operation_machine::begin_reverting(error why) {
 /// Finds the last of the first `count` steps that stands and has it reverted.
 void operation_machine::revert_from(std::size_t count) {
     while (count > 0) {
-        const auto state = record_.steps[count - 1].state;
-        if (state == step_state::begun || state == step_state::applied) {
+        if (record_.steps[count - 1].may_stand()) {
             position_ = count - 1;
             save_then({action_kind::revert, position_});
             return;

@@ -3,6 +3,7 @@
 #include "engine/sharing.hpp"
 #include "engine/use_case.hpp"
 #include "port/side_by_side.hpp"
+#include "step/device_del.hpp"
 #include "step/step_kind.hpp"
 
 #include <algorithm>
@@ -47,7 +48,7 @@ awaitable<result<std::vector<operation_report>>> use_case::recover() {
     });
     const settling bring_back = [&](operation_record record) -> awaitable<optional_report> {
         if (const auto fine = check_record(record); fine.has_error())
-            co_return disbelieved(std::move(record), fine.error());
+            co_return refused_operation{{fine.error()}, {}, std::move(record)};
         if (!co_await has_lost(record)) co_return std::nullopt;
         co_return co_await take_home(book, std::move(record));
     };
@@ -62,7 +63,8 @@ awaitable<operation_report> use_case::settle(std::int64_t number) {
     if (opened.has_error()) co_return refusal(opened.error());
     auto record = co_await (*opened)->load(number);
     if (record.has_error()) co_return refusal(record.error());
-    if (record->state == operation_state::closed) co_return settled(std::move(*record));
+    if (record->state == operation_state::closed)
+        co_return settled_operation{std::move(*record), {}};
     co_return co_await recover_one(**opened, std::move(*record));
 }
 
@@ -90,48 +92,45 @@ awaitable<std::vector<operation_report>> use_case::settle_all(std::vector<operat
 }
 
 awaitable<operation_report> use_case::repeat(records& book, operation_record earlier) {
-    operation_report report;
     if (earlier.state == operation_state::closed)
-        report = settled(std::move(earlier));
-    else
-        report = co_await recover_one(book, std::move(earlier));
-    report.repeated = true;
-    co_return report;
+        co_return settled_operation{std::move(earlier), {}, true};
+    auto report = co_await recover_one(book, std::move(earlier));
+    co_return std::move(report).repeated();
 }
 
 awaitable<operation_report> use_case::recover_one(records& book, operation_record record,
                                                   std::optional<patience> changed) {
-    if (auto why = disbelief(record)) co_return disbelieved(std::move(record), std::move(*why));
+    if (auto why = disbelief(record))
+        co_return refused_operation{{std::move(*why)}, {}, std::move(record)};
     if (options_.dry_run) {
         const auto holder = co_await find_holder(record);
         if (holder.empty()) co_return co_await preview(std::move(record));
-        co_return left_alone(
+        co_return left_operation{
             std::move(record),
-            {error_code::device_busy, {}, "another operation works on it: " + holder, {}});
+            {error_code::device_busy, {}, "another operation works on it: " + holder, {}}};
     }
     auto held = new_leases();
     auto taken = co_await hold_again(held, record);
-    if (taken.has_error()) {
-        auto report = left_alone(std::move(record), taken.error());
-        // Nobody works on it: the kernel does.
-        if (taken.error().code == error_code::host_stuck) report.ended = outcome::stuck;
-        co_return report;
-    }
+    if (taken.has_error()) co_return left_operation{std::move(record), taken.error()};
     // It may have been settled while we waited.
     auto now = co_await book.load(record.number);
     if (now.has_error()) co_return refusal(now.error());
     const bool is_closed = now->state == operation_state::closed;
     // What was believed before our turn may have been damaged since.
     if (!is_closed)
-        if (auto why = disbelief(*now)) co_return disbelieved(std::move(*now), std::move(*why));
+        if (auto why = disbelief(*now))
+            co_return refused_operation{{std::move(*why)}, {}, std::move(*now)};
     const bool has_key = changed && !changed->key.id.empty();
     if (has_key && (!is_closed || now->ended == outcome::done)) {
         const auto noted =
             co_await book.note_request(changed->key.id, changed->key.asked, now->number);
-        if (noted.has_error()) co_return left_alone(std::move(*now), noted.error());
+        if (noted.has_error()) co_return left_operation{std::move(*now), noted.error()};
     }
-    if (is_closed) co_return settled(std::move(*now));
-    if (changed) now->steps.front().planned.arguments["wait_ms"] = changed->wait_ms();
+    if (is_closed) co_return settled_operation{std::move(*now), {}};
+    if (changed) {
+        auto& asks = now->steps.front().planned;
+        asks = device_del_arguments{field(now->subject, "id"), changed->wait_guest}.to_step();
+    }
     co_return co_await resume(book, held, std::move(*now));
 }
 
@@ -140,11 +139,11 @@ awaitable<operation_report> use_case::preview(operation_record record) {
     auto held = new_leases();
     if (concerns_guest(record)) {
         const auto turn = co_await take_turn(held, co_await at_.vms.find_again(record));
-        if (turn.has_error()) co_return left_alone(std::move(record), turn.error());
+        if (turn.has_error()) co_return left_operation{std::move(record), turn.error()};
     }
     auto machine = operation_machine::resume(record);
     operation_runner runner(at_, options_, stop_, held);
-    operation_report report;
+    previewed_operation report;
     report.seen = co_await runner.look(machine);
     const auto& after = machine.record();
     // Of one that nothing stands of, it is told that it ends so.
@@ -160,14 +159,14 @@ awaitable<operation_report> use_case::preview(operation_record record) {
 awaitable<operation_report> use_case::resume(records& book, const held_leases& held,
                                              operation_record record) {
     auto along = co_await left_by(book, record);
-    if (along.has_error()) co_return left_alone(std::move(record), along.error());
+    if (along.has_error()) co_return left_operation{std::move(record), along.error()};
     record.runner = at_.self;
     auto machine = operation_machine::resume(std::move(record));
     sharing others(*this, book, machine.record());
     operation_runner runner(at_, options_, stop_, held);
     co_await runner.run(machine, book, others, std::move(*along));
     note_if_pending(machine.record());
-    co_return settled(machine.record());
+    co_return settled_operation{machine.record(), {}};
 }
 
 /// Whether the guest has the device no more: its QEMU has ended, or it gave the device back by
@@ -190,13 +189,13 @@ awaitable<operation_report> use_case::take_home(records& book, operation_record 
     auto held = new_leases();
     if (!options_.dry_run) {
         auto taken = co_await hold_again(held, attached);
-        if (taken.has_error()) co_return left_alone(std::move(attached), taken.error());
+        if (taken.has_error()) co_return left_operation{std::move(attached), taken.error()};
     }
     // Another detach may have taken it home meanwhile, or have left it more to take along.
     auto assigned = co_await book.load_assignments();
     if (assigned.has_error()) co_return refusal(assigned.error());
     const auto still = std::ranges::find(*assigned, attached.number, &operation_record::number);
-    if (still == assigned->end()) co_return settled(std::move(attached));
+    if (still == assigned->end()) co_return settled_operation{std::move(attached), {}};
     detach_request request;
     request.id = field(attached.subject, "id");
     co_return co_await detach_held(book, held, *still, std::move(request), request_key());

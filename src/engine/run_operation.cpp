@@ -90,7 +90,7 @@ awaitable<void> revert(operation_machine& machine, step_context& context, compan
         machine.reverted(kind.error());
         co_return;
     }
-    if ((*kind)->is_shared()) {
+    if ((*kind)->sharers() != shared_by::nobody) {
         const auto taken_over = co_await others.take_over(machine.record(), i);
         if (taken_over.has_error()) machine.cannot_tell(taken_over.error());
         if (taken_over.has_value() && *taken_over) machine.handed_over();

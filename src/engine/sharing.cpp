@@ -2,8 +2,6 @@
 
 #include "plan/plan_return.hpp"
 
-#include <vmplug/plan.hpp>
-
 namespace vmplug {
 
 using boost::asio::awaitable;
@@ -21,8 +19,7 @@ awaitable<result<std::vector<step>>> use_case::sharing::plan_home(const operatio
     if (seen.has_error()) co_return seen.error();
     const auto saved = co_await save(hand_over(*attached, *seen));
     if (saved.has_error()) co_return saved.error();
-    const bool keep_bound = field(detach.subject, "keep_bound") == "true";
-    co_return plan_way_home(*attached, *seen, keep_bound);
+    co_return plan_way_home(*attached, *seen, keeps_bound(detach.subject));
 }
 
 awaitable<result<bool>> use_case::sharing::take_over(const operation_record& attach,
@@ -32,10 +29,9 @@ awaitable<result<bool>> use_case::sharing::take_over(const operation_record& att
     if (is_new_) co_return false;
     const auto seen = co_await operation_.look_around(book_);
     if (seen.has_error()) co_return seen.error();
-    const bool is_limit = attach.steps[step].planned.kind == step_kind::set_memlock;
-    const auto* heir = is_limit ? find_limit_sharer(attach, *seen) : find_sharer(attach, *seen);
-    if (!heir) co_return false;
-    auto heirs = is_limit ? hand_over_limit(attach, *seen) : hand_over_bindings(attach, *seen);
+    const auto scope = sharers_of(attach.steps[step].planned);
+    if (!find_heir(attach, *seen, scope)) co_return false;
+    auto heirs = hand_over(attach, *seen, scope);
     const auto saved = co_await save(std::move(heirs));
     if (saved.has_error()) co_return saved.error();
     co_return true;

@@ -12,38 +12,7 @@ namespace vmplug {
 using boost::asio::awaitable;
 
 operation_report refusal(error why) {
-    operation_report report;
-    report.ended = outcome::refused;
-    report.refusals.push_back(std::move(why));
-    return report;
-}
-
-operation_report refusal(plan planned) {
-    operation_report report;
-    report.ended = outcome::refused;
-    report.refusals = planned.refusals;
-    report.planned = std::move(planned);
-    return report;
-}
-
-operation_report disbelieved(operation_record record, error why) {
-    auto report = refusal(std::move(why));
-    report.record = std::move(record);
-    return report;
-}
-
-operation_report left_alone(operation_record record, error why) {
-    operation_report report;
-    report.record = std::move(record);
-    report.refusals.push_back(std::move(why));
-    return report;
-}
-
-operation_report settled(operation_record record) {
-    operation_report report;
-    report.ended = record.ended;
-    report.record = std::move(record);
-    return report;
+    return refused_operation{{std::move(why)}, {}, {}};
 }
 
 bool is_for(const operation_record& record, const std::string& guest, const std::string& id) {
@@ -125,7 +94,7 @@ awaitable<result<void>> use_case::hold_again(held_leases& held, operation_record
     if (auto taken = held.take_device(known, *device); taken.has_error()) co_return taken;
     // Its neighbours as well: a device that has left the machine shows no group any more.
     for (const auto& step : record.steps) {
-        const auto neighbour = parse_host_address(field(step.planned.arguments, "device"));
+        const auto neighbour = parse_host_address(device_of(step.planned));
         if (neighbour.has_error() || *neighbour == *device) continue;
         if (auto taken = held.take_device(known, *neighbour); taken.has_error()) co_return taken;
     }
@@ -208,28 +177,30 @@ void use_case::note_if_pending(const operation_record& ended) {
 
 awaitable<operation_report> use_case::carry_out(records& book, const held_leases& held,
                                                 work wanted) {
-    if (!wanted.planned.refusals.empty()) co_return refusal(std::move(wanted.planned));
+    auto& planned = wanted.planned;
+    if (!planned.refusals.empty())
+        co_return refused_operation{planned.refusals, std::move(planned), {}};
     if (!wanted.busy.empty())
-        wanted.planned.notes.push_back("another operation works on it now: " + wanted.busy);
-    operation_report report;
-    if (!options_.dry_run) {
-        auto record = make_record(wanted.kind, wanted.planned);
-        record.request_id = wanted.request.id;
-        record.asked = wanted.request.asked;
-        record.releases = wanted.releases;
-        record.runner = at_.self;
-        record.started = at_.time.date();
-        auto along = co_await left_by(book, record);
-        if (along.has_error()) co_return refusal(along.error());
-        operation_machine machine(std::move(record));
-        operation_runner runner(at_, options_, stop_, held);
-        sharing others(*this, book, machine.record());
-        co_await runner.run(machine, book, others, std::move(*along));
-        note_if_pending(machine.record());
-        report = settled(machine.record());
-    }
-    report.planned = std::move(wanted.planned);
-    co_return report;
+        planned.notes.push_back("another operation works on it now: " + wanted.busy);
+    if (options_.dry_run) co_return planned_operation{std::move(planned)};
+    auto record = make_record(wanted.kind, planned);
+    record.request_id = wanted.request.id;
+    record.asked = wanted.request.asked;
+    record.releases = wanted.releases;
+    record.runner = at_.self;
+    record.started = at_.time.date();
+    auto along = co_await left_by(book, record);
+    if (along.has_error()) co_return refusal(along.error());
+    operation_machine machine(std::move(record));
+    operation_runner runner(at_, options_, stop_, held);
+    sharing others(*this, book, machine.record());
+    co_await runner.run(machine, book, others, std::move(*along));
+    note_if_pending(machine.record());
+    const auto& after = machine.record();
+    // Not even its beginning could be put on record.
+    if (after.number == 0 && after.failure)
+        co_return refused_operation{{*after.failure}, std::move(planned), {}};
+    co_return settled_operation{after, std::move(planned)};
 }
 
 } // namespace vmplug

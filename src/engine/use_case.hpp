@@ -10,18 +10,7 @@
 
 namespace vmplug {
 
-/// Nothing was touched.
 operation_report refusal(error why);
-operation_report refusal(plan planned);
-
-/// An operation of the journal that cannot be believed: nothing was done with it.
-operation_report disbelieved(operation_record record, error why);
-
-/// An operation of the journal that stays as it is, and why.
-operation_report left_alone(operation_record record, error why);
-
-/// How an operation of the journal has ended.
-operation_report settled(operation_record record);
 
 /// Whether `record` is about the device `id` of the guest that a person calls `guest`.
 bool is_for(const operation_record& record, const std::string& guest, const std::string& id);
@@ -141,8 +130,6 @@ private:
     struct patience {
         std::chrono::milliseconds wait_guest;
         request_key key;
-
-        std::string wait_ms() const { return std::to_string(wait_guest.count()); }
     };
 
     using optional_report = std::optional<operation_report>;

@@ -18,7 +18,7 @@ std::optional<int> group_moved_with(const situation& seen, const operation_recor
     bool is_among = field(record.subject, "device") == device;
     std::optional<int> group;
     for (const auto& step : record.steps) {
-        const auto& other = field(step.planned.arguments, "device");
+        const auto& other = device_of(step.planned);
         is_among = is_among || other == device;
         if (!group && !other.empty()) group = shown_group(seen, other);
     }

@@ -6,6 +6,11 @@
 #include "plan/property_text.hpp"
 #include "qapi/qdev.hpp"
 #include "qapi/write_json.hpp"
+#include "step/confirm_guest.hpp"
+#include "step/device_add.hpp"
+#include "step/load_module.hpp"
+#include "step/set_binding.hpp"
+#include "step/set_memlock.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -20,13 +25,14 @@ std::string format_ids(const pci_function& function) {
 }
 
 step bind_step(const pci_function& function, const std::string& driver, binding_way way) {
-    step made{step_kind::set_binding,
-              {{"device", format_address(function.address)}, {"driver", driver}}};
+    set_binding_arguments made;
+    made.device = function.address;
+    made.target.driver = driver;
     if (uses_new_id(function, way))
-        made.arguments["new_id"] = format_ids(function);
+        made.new_id = format_ids(function);
     else
-        made.arguments["driver_override"] = driver;
-    return made;
+        made.target.driver_override = driver;
+    return made.to_step();
 }
 
 std::optional<step> memlock_step(const situation& seen, const attach_choice& choice) {
@@ -36,16 +42,11 @@ std::optional<step> memlock_step(const situation& seen, const attach_choice& cho
     // The allowance for device memory never makes it more than there is.
     if (seen.qemu->host_memory_bytes != 0) needed = std::min(needed, seen.qemu->host_memory_bytes);
     if (seen.qemu->memlock_soft_bytes >= needed) return std::nullopt;
-    return step{step_kind::set_memlock,
-                {{"pid", std::to_string(seen.qemu->identity.pid)},
-                 {"start_time", std::to_string(seen.qemu->identity.start_time)},
-                 {"boot_id", seen.qemu->identity.boot_id},
-                 {"size_bytes", std::to_string(needed)}}};
+    return set_memlock_arguments{seen.qemu->identity, needed, {}}.to_step();
 }
 
 /// The JSON object of device_add.
-result<std::string> device_add_arguments(const attach_request& request,
-                                         const attach_choice& choice) {
+result<std::string> device_add_json(const attach_request& request, const attach_choice& choice) {
     qapi::device_add add;
     add.driver = choice.host_driver == "pci-stub" ? "pci-assign" : choice.model->type;
     add.host = format_address_short(request.device);
@@ -74,8 +75,8 @@ result<std::string> device_add_arguments(const attach_request& request,
 void add_binding_steps(const situation& seen, attach_choice& choice, plan& made) {
     const auto module = seen.host.modules.find(choice.host_driver);
     if (module != seen.host.modules.end() && module->second == module_state::available)
-        made.steps.push_back({step_kind::load_module,
-                              {{"module", choice.host_driver}, {"driver", choice.host_driver}}});
+        made.steps.push_back(
+            load_module_arguments{choice.host_driver, choice.host_driver}.to_step());
     // Neighbours first: the device itself is away from its driver for the shortest time.
     std::ranges::reverse(choice.to_bind);
     for (const auto* function : choice.to_bind)
@@ -84,16 +85,13 @@ void add_binding_steps(const situation& seen, attach_choice& choice, plan& made)
 }
 
 void add_steps(const attach_request& request, const situation& seen, attach_choice& choice,
-               std::string arguments, plan& made) {
+               std::string json, plan& made) {
     add_binding_steps(seen, choice, made);
     if (auto raise = memlock_step(seen, choice)) made.steps.push_back(std::move(*raise));
     made.forward_from = static_cast<int>(made.steps.size());
-    made.steps.push_back(
-        {step_kind::device_add, {{"id", choice.id}, {"arguments", std::move(arguments)}}});
+    made.steps.push_back(device_add_arguments{choice.id, std::move(json)}.to_step());
     if (request.wait_guest.count() > 0)
-        made.steps.push_back(
-            {step_kind::confirm_guest,
-             {{"id", choice.id}, {"wait_ms", std::to_string(request.wait_guest.count())}}});
+        made.steps.push_back(confirm_guest_arguments{choice.id, request.wait_guest}.to_step());
 }
 
 fields describe_subject(const attach_request& request, const situation& seen,
@@ -139,11 +137,11 @@ plan plan_attach(const attach_request& request, const situation& seen) {
     plan made;
     made.subject = describe_subject(request, seen, choice);
     if (choice.port && choice.model) {
-        auto arguments = device_add_arguments(request, choice);
-        if (arguments.has_error())
-            choice.refusals.push_back(arguments.error());
+        auto json = device_add_json(request, choice);
+        if (json.has_error())
+            choice.refusals.push_back(json.error());
         else if (choice.refusals.empty())
-            add_steps(request, seen, choice, std::move(*arguments), made);
+            add_steps(request, seen, choice, std::move(*json), made);
     }
     made.notes = std::move(choice.notes);
     made.refusals = std::move(choice.refusals);

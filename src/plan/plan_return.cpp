@@ -1,16 +1,13 @@
 #include "plan/plan_return.hpp"
 
+#include "step/device_del.hpp"
+
 #include <algorithm>
-#include <charconv>
+#include <functional>
 #include <map>
 
 namespace vmplug {
 namespace {
-
-bool is_binding(const step_record& step) {
-    return step.planned.kind == step_kind::set_binding &&
-           (step.state == step_state::begun || step.state == step_state::applied);
-}
 
 error unsettled(const operation_record& record, const std::string& device) {
     return {error_code::operation_conflict,
@@ -21,17 +18,11 @@ error unsettled(const operation_record& record, const std::string& device) {
             {}};
 }
 
-bool is_raised_limit(const step_record& step) {
-    return step.planned.kind == step_kind::set_memlock &&
-           (step.state == step_state::begun || step.state == step_state::applied);
-}
-
 /// Whether the guest may have the device still. What takes it back says when it has let go.
 bool may_be_in_guest(const operation_record& attach, const situation& seen) {
     if (attach.state != operation_state::closed)
         return std::ranges::any_of(attach.steps, [](const step_record& each) {
-            return each.planned.kind == step_kind::device_add &&
-                   (each.state == step_state::begun || each.state == step_state::applied);
+            return each.planned.kind == step_kind::device_add && each.may_stand();
         });
     return std::ranges::none_of(seen.open, [&](const operation_record& other) {
         return other.releases == attach.number && !other.steps.empty() &&
@@ -39,62 +30,79 @@ bool may_be_in_guest(const operation_record& attach, const situation& seen) {
     });
 }
 
-/// Puts the limit back, unless another device of the same QEMU needs it.
-void add_memlock_return(const operation_record& attach, const situation& seen,
-                        std::vector<step>& home) {
-    if (find_limit_sharer(attach, seen)) return;
-    for (const auto& step : attach.steps) {
-        if (!is_raised_limit(step)) continue;
-        auto arguments = step.planned.arguments;
-        arguments.erase("size_bytes");
-        arguments["soft_bytes"] = field(step.prior_state, "soft_bytes");
-        arguments["hard_bytes"] = field(step.prior_state, "hard_bytes");
-        home.push_back({step_kind::set_memlock, std::move(arguments)});
+/// What takes back what was done, the last first, but for what `stays`. What moves devices comes
+/// first: they are away from their drivers for no longer than it takes.
+std::vector<step> take_back(const operation_record& done,
+                            const std::function<bool(shared_by)>& stays) {
+    std::vector<step> back;
+    for (auto each = done.steps.rbegin(); each != done.steps.rend(); ++each) {
+        const auto* kind = find_step_kind(each->planned.kind);
+        if (!kind || !each->may_stand() || stays(kind->sharers())) continue;
+        if (auto inverse = kind->inverse(each->planned.arguments, each->prior_state))
+            back.push_back(std::move(*inverse));
     }
+    std::ranges::stable_partition(back, [](const step& each) { return !device_of(each).empty(); });
+    return back;
 }
 
-/// Those steps of `from` that `to` has not got.
-std::vector<step_record> missing_steps(const operation_record& from, const operation_record& to,
-                                       bool (*wanted)(const step_record&)) {
+bool is_unplug(const step& planned) {
+    return planned.kind == step_kind::device_del;
+}
+
+/// Whether `heir` has what `given` did among its own: the step of it.
+step_record* find_same(operation_record& heir, const step_record& given) {
+    const auto found = std::ranges::find_if(heir.steps, [&](const step_record& own) {
+        return own.may_stand() && own.planned.kind == given.planned.kind &&
+               device_of(own.planned) == device_of(given.planned);
+    });
+    return found == heir.steps.end() ? nullptr : &*found;
+}
+
+/// Those steps of `from` that are shared so and may stand. Whether they were done in the end: who
+/// takes them over puts back what was before.
+std::vector<step_record> shared_steps(const operation_record& from, shared_by scope) {
     std::vector<step_record> steps;
-    for (const auto& step : from.steps) {
-        const auto has_it = [&](const step_record& other) {
-            return wanted(other) && field(other.planned.arguments, "device") ==
-                                        field(step.planned.arguments, "device");
-        };
-        if (!wanted(step) || std::ranges::any_of(to.steps, has_it)) continue;
-        steps.push_back(step);
-        // Whether it was done in the end: who takes it over puts back what was before.
+    for (const auto& each : from.steps) {
+        if (!each.may_stand() || sharers_of(each.planned) != scope) continue;
+        steps.push_back(each);
         steps.back().state = step_state::applied;
     }
     return steps;
 }
 
-std::uint64_t soft_limit(const step_record& step) {
-    const auto& text = field(step.prior_state, "soft_bytes");
-    std::uint64_t bytes = ~std::uint64_t{0};
-    std::from_chars(text.data(), text.data() + text.size(), bytes);
-    return bytes;
+/// `heir` with what it takes over from `from`; nothing when that is nothing new to it.
+std::optional<operation_record> give(const operation_record& from, operation_record heir,
+                                     shared_by scope) {
+    std::vector<step_record> missing;
+    bool changed = false;
+    for (auto& each : shared_steps(from, scope)) {
+        auto* own = find_same(heir, each);
+        if (!own) {
+            missing.push_back(std::move(each));
+            continue;
+        }
+        const auto* kind = find_step_kind(own->planned.kind);
+        if (!kind->is_earlier(each.prior_state, own->prior_state)) continue;
+        own->prior_state = std::move(each.prior_state);
+        changed = true;
+    }
+    if (missing.empty() && !changed) return std::nullopt;
+    heir.forward_from += static_cast<int>(missing.size());
+    heir.steps.insert(heir.steps.begin(), missing.begin(), missing.end());
+    return heir;
 }
 
-/// Of a limit that was raised twice, the lower one is what the process began with.
-bool keep_lower_limit(const operation_record& from, operation_record& heir) {
-    const auto given = std::ranges::find_if(from.steps, is_raised_limit);
-    const auto own = std::ranges::find_if(heir.steps, is_raised_limit);
-    if (given == from.steps.end() || own == heir.steps.end()) return false;
-    if (soft_limit(*given) >= soft_limit(*own)) return false;
-    own->prior_state = given->prior_state;
-    return true;
+const operation_record* find_in_group(const operation_record& attach, const situation& seen) {
+    const auto group = group_of(seen, field(attach.subject, "device"));
+    if (!group) return nullptr;
+    const auto found = std::ranges::find_if(seen.assigned, [&](const operation_record& other) {
+        return other.number != attach.number && other.kind == operation_kind::attach &&
+               group_of(seen, field(other.subject, "device")) == group;
+    });
+    return found == seen.assigned.end() ? nullptr : &*found;
 }
 
-void put_first(operation_record& heir, const std::vector<step_record>& steps) {
-    heir.steps.insert(heir.steps.begin(), steps.begin(), steps.end());
-    heir.forward_from += static_cast<int>(steps.size());
-}
-
-} // namespace
-
-const operation_record* find_limit_sharer(const operation_record& attach, const situation& seen) {
+const operation_record* find_in_guest(const operation_record& attach, const situation& seen) {
     const auto shares = [&](const operation_record& other) {
         return other.number != attach.number && other.kind == operation_kind::attach &&
                guest_process(other) == guest_process(attach) && may_be_in_guest(other, seen);
@@ -106,51 +114,16 @@ const operation_record* find_limit_sharer(const operation_record& attach, const 
     return nullptr;
 }
 
-std::vector<step> plan_binding_return(const operation_record& attach) {
-    std::vector<step> steps;
-    for (auto each = attach.steps.rbegin(); each != attach.steps.rend(); ++each) {
-        const auto& taken = *each;
-        if (!is_binding(taken)) continue;
-        fields arguments{{"device", field(taken.planned.arguments, "device")}};
-        for (const char* name : {"driver", "driver_override", "netdev"})
-            arguments[name] = field(taken.prior_state, name);
-        for (const char* name : {"netdevs", "module", "ids"})
-            if (taken.prior_state.contains(name)) arguments[name] = field(taken.prior_state, name);
-        steps.push_back({step_kind::set_binding, std::move(arguments)});
+std::vector<operation_record> hand_over_all(const operation_record& attach, const situation& seen,
+                                            std::initializer_list<shared_by> scopes) {
+    std::map<std::int64_t, operation_record> changed;
+    for (const auto scope : scopes) {
+        const auto* heir = find_heir(attach, seen, scope);
+        if (!heir) continue;
+        const auto known = changed.find(heir->number);
+        auto given = give(attach, known == changed.end() ? *heir : known->second, scope);
+        if (given) changed.insert_or_assign(heir->number, std::move(*given));
     }
-    return steps;
-}
-
-const operation_record* find_sharer(const operation_record& attach, const situation& seen) {
-    const auto group = group_of(seen, field(attach.subject, "device"));
-    if (!group) return nullptr;
-    const auto found = std::ranges::find_if(seen.assigned, [&](const operation_record& other) {
-        return other.number != attach.number && other.kind == operation_kind::attach &&
-               group_of(seen, field(other.subject, "device")) == group;
-    });
-    return found == seen.assigned.end() ? nullptr : &*found;
-}
-
-namespace {
-
-using heirs = std::map<std::int64_t, operation_record>;
-
-void give(const operation_record& from, const operation_record& to,
-          bool (*wanted)(const step_record&), heirs& changed) {
-    const auto steps = missing_steps(from, to, wanted);
-    if (!steps.empty()) put_first(changed.try_emplace(to.number, to).first->second, steps);
-}
-
-void give_limit(const operation_record& from, const situation& seen, heirs& changed) {
-    const auto* heir = find_limit_sharer(from, seen);
-    if (!heir) return;
-    give(from, *heir, is_raised_limit, changed);
-    const auto known = changed.find(heir->number);
-    auto kept = known == changed.end() ? *heir : known->second;
-    if (keep_lower_limit(from, kept)) changed.insert_or_assign(heir->number, std::move(kept));
-}
-
-std::vector<operation_record> to_records(heirs changed) {
     std::vector<operation_record> records;
     records.reserve(changed.size());
     for (auto& [number, heir] : changed)
@@ -160,29 +133,34 @@ std::vector<operation_record> to_records(heirs changed) {
 
 } // namespace
 
+const operation_record* find_heir(const operation_record& attach, const situation& seen,
+                                  shared_by scope) {
+    switch (scope) {
+    case shared_by::group:
+        return find_in_group(attach, seen);
+    case shared_by::guest:
+        return find_in_guest(attach, seen);
+    case shared_by::nobody:
+        break;
+    }
+    return nullptr;
+}
+
 std::vector<operation_record> hand_over(const operation_record& attach, const situation& seen) {
-    heirs changed;
-    if (const auto* heir = find_sharer(attach, seen)) give(attach, *heir, is_binding, changed);
-    give_limit(attach, seen, changed);
-    return to_records(std::move(changed));
+    return hand_over_all(attach, seen, {shared_by::group, shared_by::guest});
 }
 
-std::vector<operation_record> hand_over_bindings(const operation_record& attach,
-                                                 const situation& seen) {
-    heirs changed;
-    if (const auto* heir = find_sharer(attach, seen)) give(attach, *heir, is_binding, changed);
-    return to_records(std::move(changed));
-}
-
-std::vector<operation_record> hand_over_limit(const operation_record& attach,
-                                              const situation& seen) {
-    heirs changed;
-    give_limit(attach, seen, changed);
-    return to_records(std::move(changed));
+std::vector<operation_record> hand_over(const operation_record& attach, const situation& seen,
+                                        shared_by scope) {
+    return hand_over_all(attach, seen, {scope});
 }
 
 std::vector<step_record> binding_steps(const operation_record& attach) {
-    return missing_steps(attach, {}, is_binding);
+    return shared_steps(attach, shared_by::group);
+}
+
+bool keeps_bound(const fields& subject) {
+    return field(subject, "keep_bound") == "true";
 }
 
 plan plan_release(const operation_record& bound, const situation& seen) {
@@ -204,15 +182,16 @@ plan plan_release(const operation_record& bound, const situation& seen) {
              "detach it there first: a guest of a manager (libvirt, Incus) through that manager"});
         return made;
     }
-    made.steps = plan_binding_return(bound);
+    made.steps = take_back(bound, [](shared_by) { return false; });
     return made;
 }
 
 std::vector<step> plan_way_home(const operation_record& attach, const situation& seen,
                                 bool keep_bound) {
-    std::vector<step> home;
-    if (!keep_bound && !find_sharer(attach, seen)) home = plan_binding_return(attach);
-    add_memlock_return(attach, seen, home);
+    auto home = take_back(attach, [&](shared_by scope) {
+        return (scope == shared_by::group && keep_bound) || find_heir(attach, seen, scope);
+    });
+    std::erase_if(home, is_unplug);
     return home;
 }
 
@@ -225,10 +204,8 @@ plan plan_detach(const detach_request& request, const operation_record& attach,
         made.refusals.push_back(unsettled(*record, field(attach.subject, "device")));
         return made;
     }
-    made.steps.push_back(
-        {step_kind::device_del,
-         {{"id", request.id}, {"wait_ms", std::to_string(request.wait_guest.count())}}});
-    if (const auto* sharer = find_sharer(attach, seen))
+    made.steps.push_back(device_del_arguments{request.id, request.wait_guest}.to_step());
+    if (const auto* sharer = find_heir(attach, seen, shared_by::group))
         made.notes.push_back("the group stays with " + field(sharer->subject, "id") +
                              "; the last device of it to leave takes the others home");
     // Its end makes a bind of what it leaves.

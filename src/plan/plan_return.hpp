@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plan/plan_attach.hpp"
+#include "step/step_kind.hpp"
 
 namespace vmplug {
 
@@ -23,6 +24,12 @@ std::vector<step> plan_way_home(const operation_record& attach, const situation&
 /// How a device that was bound alone goes home.
 plan plan_release(const operation_record& bound, const situation& seen);
 
+/// An operation beside `attach` that may need what it did, and takes it over: an attach with a
+/// device in the same IOMMU group; or one that has given, or may have given, a device more to the
+/// same QEMU, which is still there.
+const operation_record* find_heir(const operation_record& attach, const situation& seen,
+                                  shared_by scope);
+
 /// What others need of what `attach` did, and will take home in its place: the bindings of a group
 /// that another device stays in, the raised limit of a QEMU that keeps another device.
 ///
@@ -30,23 +37,14 @@ plan plan_release(const operation_record& bound, const situation& seen);
 /// taken home: if we die in between, two records know the way home and none is lost.
 std::vector<operation_record> hand_over(const operation_record& attach, const situation& seen);
 
-/// The same of one of them alone: of an attach that is undone.
-std::vector<operation_record> hand_over_bindings(const operation_record& attach,
-                                                 const situation& seen);
-std::vector<operation_record> hand_over_limit(const operation_record& attach,
-                                              const situation& seen);
+/// The same of what is shared with those alone: of an attach that is undone.
+std::vector<operation_record> hand_over(const operation_record& attach, const situation& seen,
+                                        shared_by scope);
 
-/// The applied binding steps of `attach`.
+/// The host's half of `attach`, as if it had been done alone.
 std::vector<step_record> binding_steps(const operation_record& attach);
 
-/// An attach beside `attach` that has a device in the same IOMMU group.
-const operation_record* find_sharer(const operation_record& attach, const situation& seen);
-
-/// An operation that has given, or may have given, a device more to `attach`'s QEMU, which is still
-/// there: then its raised limit has to stay.
-const operation_record* find_limit_sharer(const operation_record& attach, const situation& seen);
-
-/// The steps that put back what the binding steps of `attach` changed.
-std::vector<step> plan_binding_return(const operation_record& attach);
+/// A detach whose device stays on its assignment driver, by the subject of its plan or record.
+bool keeps_bound(const fields& subject);
 
 } // namespace vmplug

@@ -342,11 +342,12 @@ void repl::state::settle_behind_prompt() {
     operation_options chosen;
     chosen.stop = end.get_token();
     const auto tell = [self = shared_from_this()](const operation_report& late) {
-        const auto& record = late.record;
+        const auto& record = late.record();
         self->out.remark("operation " + std::to_string(record.number) + ", " +
                          std::string(kind_name(record.kind)) + " of " +
                          escape_for_terminal(field(record.subject, "device")) +
-                         ": the guest has let go: " + std::string(outcome_name(*late.ended)));
+                         ": the guest has let go: " +
+                         std::string(outcome_name(late.ended().value_or(outcome::unknown))));
     };
     asio::co_spawn(executor, context.control.keep_settling(tell, std::move(chosen)),
                    [self = shared_from_this()](std::exception_ptr failure) {

@@ -1,36 +1,41 @@
+#include "step/confirm_guest.hpp"
+
 #include "step/field_check.hpp"
 #include "step/release_device.hpp"
 #include "step/steps.hpp"
-#include "step/wait.hpp"
-
-#include <vmplug/plan.hpp>
+#include "step/typed_kind.hpp"
 
 #include <algorithm>
 #include <memory>
 #include <utility>
 
 namespace vmplug {
-namespace {
 
 using boost::asio::awaitable;
 using std::chrono::milliseconds;
+
+result<confirm_guest_arguments> confirm_guest_arguments::parse(const fields& values) {
+    const auto fine =
+        field_check(values).has("id", is_qdev_id).has("wait_ms", is_milliseconds).verdict();
+    if (fine.has_error()) return fine.error();
+    return confirm_guest_arguments{field(values, "id"),
+                                   milliseconds(number_field<std::int64_t>(values, "wait_ms"))};
+}
+
+namespace {
 
 /// No event tells that the guest has configured a device, so it is looked for, at growing
 /// intervals.
 constexpr milliseconds first_look_after{20};
 constexpr milliseconds longest_interval{250};
 
-/// Watches a device that was just added: the guest configures it, or rejects it.
-///
-/// Arguments: `id`, `wait_ms`. Findings: `guest` = `configured` or `added`. It leaves nothing to
-/// undo.
-class confirm_guest_kind final : public step_kind_handler {
-public:
-    std::string_view name() const override { return step_kind::confirm_guest; }
-    std::string describe(const fields& arguments) const override;
-    result<void> check(const fields& arguments, const fields& prior) const override;
-    task<fields> apply(step_context& context, const fields& arguments,
-                       const fields& prior) const override;
+/// Findings: `guest` = `configured` or `added`. It leaves nothing to undo.
+struct confirm_guest_kind : kind_defaults<confirm_guest_arguments> {
+    static std::string describe(const arguments& told) {
+        return "wait up to " + std::to_string(told.wait.count()) +
+               " ms until the guest has configured it";
+    }
+    static task<fields> apply(step_context& context, const arguments& told, const prior&);
 };
 
 fields not_seen(const error& why) {
@@ -38,21 +43,10 @@ fields not_seen(const error& why) {
             {"told", "whether the guest has configured it could not be seen: " + why.text}};
 }
 
-} // namespace
-
-std::string confirm_guest_kind::describe(const fields& arguments) const {
-    return "wait up to " + field(arguments, "wait_ms") + " ms until the guest has configured it";
-}
-
-result<void> confirm_guest_kind::check(const fields& arguments, const fields&) const {
-    return field_check(arguments).has("id", is_qdev_id).has("wait_ms", is_milliseconds).verdict();
-}
-
-awaitable<result<fields>> confirm_guest_kind::apply(step_context& context, const fields& arguments,
-                                                    const fields&) const {
-    const auto id = field(arguments, "id");
-    const auto end =
-        context.time.now() + milliseconds(number_field<std::int64_t>(arguments, "wait_ms"));
+awaitable<result<fields>> confirm_guest_kind::apply(step_context& context, const arguments& told,
+                                                    const prior&) {
+    const auto& id = told.id;
+    const auto end = context.time.now() + told.wait;
     auto interval = first_look_after;
     const guest_link* heard = nullptr;
     std::unique_ptr<device_watch> watch;
@@ -84,8 +78,10 @@ awaitable<result<fields>> confirm_guest_kind::apply(step_context& context, const
     }
 }
 
+} // namespace
+
 const step_kind_handler& confirm_guest_step() {
-    static const confirm_guest_kind kind;
+    static const typed_kind<confirm_guest_kind> kind;
     return kind;
 }
 

@@ -4,6 +4,7 @@
 
 #include <vmplug/operation.hpp>
 
+#include <charconv>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -59,6 +60,15 @@ private:
     const fields& values_;
     std::string wrong_;
 };
+
+/// The number in a field, 0 when it is missing or no number.
+template <class Number>
+Number number_field(const fields& values, const std::string& name) {
+    const auto& text = field(values, name);
+    Number number{};
+    std::from_chars(text.data(), text.data() + text.size(), number);
+    return number;
+}
 
 /// A decimal number that is not negative, as of a pid, a limit, a deadline.
 bool is_pid(std::string_view text);

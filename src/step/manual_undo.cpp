@@ -30,8 +30,7 @@ std::vector<std::string> manual_undo(const operation_record& record) {
     // An operation that keeps what it did takes a device home: the state before is its end.
     if (record.failure_policy == on_failure::hold) return manual_finish(record);
     for (auto step = record.steps.rbegin(); step != record.steps.rend(); ++step) {
-        const bool stands = step->state == step_state::begun || step->state == step_state::applied;
-        if (!stands) continue;
+        if (!step->may_stand()) continue;
         for (auto& command :
              find_step_kind(step->planned.kind)
                  ->manual_undo(step->planned.arguments, step->prior_state, record.subject))

@@ -1,150 +1,186 @@
+#include "step/set_memlock.hpp"
+
 #include "step/field_check.hpp"
 #include "step/steps.hpp"
-#include "step/wait.hpp"
-
-#include <vmplug/plan.hpp>
+#include "step/typed_kind.hpp"
 
 #include <algorithm>
 
 namespace vmplug {
-namespace {
 
 using boost::asio::awaitable;
+using memlock = host_control::memlock;
 
-process_identity process_of(const fields& arguments) {
-    return {field(arguments, "boot_id"), number_field<std::int32_t>(arguments, "pid"),
-            number_field<std::uint64_t>(arguments, "start_time")};
+namespace {
+
+void put_limits(const memlock& limits, fields& values) {
+    values["soft_bytes"] = std::to_string(limits.soft_bytes);
+    values["hard_bytes"] = std::to_string(limits.hard_bytes);
 }
 
-host_control::memlock limits_of(const fields& prior) {
-    return {number_field<std::uint64_t>(prior, "soft_bytes"),
-            number_field<std::uint64_t>(prior, "hard_bytes")};
+/// Nothing: the record says nothing of them.
+result<std::optional<memlock>> parse_limits(const fields& values) {
+    if (!values.contains("soft_bytes") && !values.contains("hard_bytes"))
+        return std::optional<memlock>();
+    const auto fine =
+        field_check(values).has("soft_bytes", is_unsigned).has("hard_bytes", is_unsigned).verdict();
+    if (fine.has_error()) return fine.error();
+    return std::optional(memlock{number_field<std::uint64_t>(values, "soft_bytes"),
+                                 number_field<std::uint64_t>(values, "hard_bytes")});
 }
 
-host_control::memlock wanted_limits(const fields& arguments, const fields& prior) {
-    if (arguments.contains("soft_bytes")) return limits_of(arguments);
-    const auto wanted = number_field<std::uint64_t>(arguments, "size_bytes");
-    const auto before = limits_of(prior);
-    return {std::max(before.soft_bytes, wanted), std::max(before.hard_bytes, wanted)};
+/// The limits before; nothing: the process had ended.
+struct memlock_before {
+    std::optional<memlock> limits;
+
+    fields format() const {
+        fields values;
+        if (limits) put_limits(*limits, values);
+        return values;
+    }
+    static result<memlock_before> parse(const fields& values) {
+        auto limits = parse_limits(values);
+        if (limits.has_error()) return limits.error();
+        return memlock_before{*limits};
+    }
+};
+
+} // namespace
+
+step set_memlock_arguments::to_step() const {
+    fields values{{"pid", std::to_string(process.pid)},
+                  {"start_time", std::to_string(process.start_time)},
+                  {"boot_id", process.boot_id}};
+    if (exactly)
+        put_limits(*exactly, values);
+    else
+        values["size_bytes"] = std::to_string(size_bytes);
+    return {kind, std::move(values)};
 }
 
-std::string limit_text(const fields& values, const char* name) {
-    const auto bytes = number_field<std::uint64_t>(values, name);
+result<set_memlock_arguments> set_memlock_arguments::parse(const fields& values) {
+    const auto fine = field_check(values)
+                          .has("pid", is_pid)
+                          .has("start_time", is_unsigned)
+                          .may_have("boot_id", is_boot_id)
+                          .may_have("size_bytes", is_unsigned)
+                          .verdict();
+    if (fine.has_error()) return fine.error();
+    auto limits = parse_limits(values);
+    if (limits.has_error()) return limits.error();
+    set_memlock_arguments told;
+    told.process = {field(values, "boot_id"), number_field<std::int32_t>(values, "pid"),
+                    number_field<std::uint64_t>(values, "start_time")};
+    told.size_bytes = number_field<std::uint64_t>(values, "size_bytes");
+    told.exactly = *limits;
+    return told;
+}
+
+namespace {
+
+struct set_memlock_kind : kind_defaults<set_memlock_arguments, memlock_before> {
+    // QEMU locks the memory once, for all devices that it is given.
+    static constexpr shared_by sharers = shared_by::guest;
+
+    static std::string describe(const arguments& told);
+
+    /// Of a limit that was raised twice, the lower one is what the process began with.
+    static bool is_earlier(const prior& given, const prior& own) {
+        return given.limits && (!own.limits || given.limits->soft_bytes < own.limits->soft_bytes);
+    }
+    static std::optional<step> inverse(const arguments& told, const prior& before);
+    static std::vector<std::string> manual_undo(const arguments& told, const prior& before,
+                                                const fields& subject);
+    static std::vector<std::string> manual_finish(const arguments& told, const fields& subject);
+    static task<prior> observe(step_context& context, const arguments& told);
+    static task<fields> apply(step_context& context, const arguments& told, const prior& before);
+    static task<presence> probe(step_context& context, const arguments& told, const prior& before);
+    static task<void> revert(step_context& context, const arguments& told, const prior& before);
+};
+
+memlock wanted_limits(const set_memlock_arguments& told, const memlock_before& before) {
+    if (told.exactly) return *told.exactly;
+    const auto was = before.limits.value_or(memlock{});
+    return {std::max(was.soft_bytes, told.size_bytes), std::max(was.hard_bytes, told.size_bytes)};
+}
+
+std::string limit_text(std::uint64_t bytes) {
     return bytes == ~std::uint64_t{0} ? "unlimited" : std::to_string(bytes);
 }
 
 /// For as long as it is that very process, which /proc tells by its start time: field 22, the 20th
 /// behind the name.
-std::vector<std::string> manual_limits(const fields& arguments, const fields& limits) {
-    if (!limits.contains("soft_bytes")) return {};
-    const auto& pid = field(arguments, "pid");
+std::vector<std::string> manual_limits(const process_identity& process,
+                                       const std::optional<memlock>& limits) {
+    if (!limits) return {};
+    const auto pid = std::to_string(process.pid);
     return {"[ \"$(sed 's/.*) //' /proc/" + pid +
-            "/stat 2>/dev/null | cut -d ' ' -f 20)\" != " + field(arguments, "start_time") +
-            " ] || prlimit --memlock=" + limit_text(limits, "soft_bytes") + ":" +
-            limit_text(limits, "hard_bytes") + " --pid " + pid};
+            "/stat 2>/dev/null | cut -d ' ' -f 20)\" != " + std::to_string(process.start_time) +
+            " ] || prlimit --memlock=" + limit_text(limits->soft_bytes) + ":" +
+            limit_text(limits->hard_bytes) + " --pid " + pid};
 }
 
-/// Raises QEMU's limit for locked memory, since VFIO locks all of the guest's RAM.
-///
-/// Arguments: `pid`, `start_time`, `boot_id`, and `size_bytes` (at least that much) or `soft_bytes`
-/// and `hard_bytes` (exactly that, when the device comes back). Prior state: `soft_bytes`,
-/// `hard_bytes`.
-class set_memlock_kind final : public step_kind_handler {
-public:
-    std::string_view name() const override { return step_kind::set_memlock; }
-    std::string describe(const fields& arguments) const override;
-    bool is_shared() const override { return true; }
-    result<void> check(const fields& arguments, const fields& prior) const override;
-    std::vector<std::string> manual_undo(const fields& arguments, const fields& prior,
-                                         const fields& subject) const override;
-    std::vector<std::string> manual_finish(const fields& arguments,
-                                           const fields& subject) const override;
-    task<fields> observe(step_context& context, const fields& arguments) const override;
-    task<fields> apply(step_context& context, const fields& arguments,
-                       const fields& prior) const override;
-    task<presence> probe(step_context& context, const fields& arguments,
-                         const fields& prior) const override;
-    task<void> revert(step_context& context, const fields& arguments,
-                      const fields& prior) const override;
-};
-
-} // namespace
-
-std::string set_memlock_kind::describe(const fields& arguments) const {
-    if (arguments.contains("soft_bytes"))
-        return "set the locked-memory limit of QEMU (pid " + field(arguments, "pid") + ") back";
-    const auto mib = number_field<std::uint64_t>(arguments, "size_bytes") >> 20;
-    return "raise the locked-memory limit of QEMU (pid " + field(arguments, "pid") + ") to " +
-           std::to_string(mib) + " MiB";
+std::string set_memlock_kind::describe(const arguments& told) {
+    const auto whose = "the locked-memory limit of QEMU (pid " + std::to_string(told.process.pid);
+    if (told.exactly) return "set " + whose + ") back";
+    return "raise " + whose + ") to " + std::to_string(told.size_bytes >> 20) + " MiB";
 }
 
-result<void> set_memlock_kind::check(const fields& arguments, const fields& prior) const {
-    auto fine = field_check(arguments)
-                    .has("pid", is_pid)
-                    .has("start_time", is_unsigned)
-                    .may_have("boot_id", is_boot_id)
-                    .may_have("size_bytes", is_unsigned)
-                    .verdict();
-    for (const auto* values : {&arguments, &prior})
-        if (fine.has_value())
-            fine = field_check(*values)
-                       .may_have("soft_bytes", is_unsigned)
-                       .may_have("hard_bytes", is_unsigned)
-                       .verdict();
-    return fine;
+std::optional<step> set_memlock_kind::inverse(const arguments& told, const prior& before) {
+    // A process that had ended before has nothing to get back.
+    if (!before.limits) return std::nullopt;
+    arguments back;
+    back.process = told.process;
+    back.exactly = before.limits;
+    return back.to_step();
 }
 
-std::vector<std::string> set_memlock_kind::manual_undo(const fields& arguments, const fields& prior,
-                                                       const fields&) const {
-    return manual_limits(arguments, prior);
+std::vector<std::string> set_memlock_kind::manual_undo(const arguments& told, const prior& before,
+                                                       const fields&) {
+    return manual_limits(told.process, before.limits);
 }
 
-std::vector<std::string> set_memlock_kind::manual_finish(const fields& arguments,
-                                                         const fields&) const {
-    return manual_limits(arguments, arguments);
+std::vector<std::string> set_memlock_kind::manual_finish(const arguments& told, const fields&) {
+    return manual_limits(told.process, told.exactly);
 }
 
-awaitable<result<fields>> set_memlock_kind::observe(step_context& context,
-                                                    const fields& arguments) const {
-    const auto process = process_of(arguments);
-    if (!context.host.is_alive(process)) co_return fields{};
-    auto limits = context.host.read_memlock(process.pid);
+awaitable<result<memlock_before>> set_memlock_kind::observe(step_context& context,
+                                                            const arguments& told) {
+    if (!context.host.is_alive(told.process)) co_return prior();
+    auto limits = context.host.read_memlock(told.process.pid);
     if (limits.has_error()) co_return limits.error();
-    co_return fields{{"soft_bytes", std::to_string(limits->soft_bytes)},
-                     {"hard_bytes", std::to_string(limits->hard_bytes)}};
+    co_return prior{*limits};
 }
 
-awaitable<result<fields>> set_memlock_kind::apply(step_context& context, const fields& arguments,
-                                                  const fields& prior) const {
-    const auto process = process_of(arguments);
+awaitable<result<fields>> set_memlock_kind::apply(step_context& context, const arguments& told,
+                                                  const prior& before) {
     // A process that has ended needs no limit, and its pid may be another's by now.
-    if (!context.host.is_alive(process)) co_return fields{};
-    auto set = context.host.set_memlock(process.pid, wanted_limits(arguments, prior));
+    if (!context.host.is_alive(told.process)) co_return fields{};
+    auto set = context.host.set_memlock(told.process.pid, wanted_limits(told, before));
     if (set.has_error()) co_return set.error();
     co_return fields{};
 }
 
-awaitable<result<presence>> set_memlock_kind::probe(step_context& context, const fields& arguments,
-                                                    const fields& prior) const {
-    const auto process = process_of(arguments);
-    if (!context.host.is_alive(process)) co_return presence::absent;
-    const auto limits = context.host.read_memlock(process.pid);
+awaitable<result<presence>> set_memlock_kind::probe(step_context& context, const arguments& told,
+                                                    const prior& before) {
+    if (!context.host.is_alive(told.process) || !before.limits) co_return presence::absent;
+    const auto limits = context.host.read_memlock(told.process.pid);
     if (limits.has_error()) co_return limits.error();
-    const auto before = limits_of(prior);
-    const bool same =
-        limits->soft_bytes == before.soft_bytes && limits->hard_bytes == before.hard_bytes;
+    const bool same = limits->soft_bytes == before.limits->soft_bytes &&
+                      limits->hard_bytes == before.limits->hard_bytes;
     co_return same ? presence::absent : presence::applied;
 }
 
-awaitable<result<void>> set_memlock_kind::revert(step_context& context, const fields& arguments,
-                                                 const fields& prior) const {
-    const auto process = process_of(arguments);
-    if (!context.host.is_alive(process)) co_return result<void>{};
-    co_return context.host.set_memlock(process.pid, limits_of(prior));
+awaitable<result<void>> set_memlock_kind::revert(step_context& context, const arguments& told,
+                                                 const prior& before) {
+    if (!context.host.is_alive(told.process) || !before.limits) co_return result<void>{};
+    co_return context.host.set_memlock(told.process.pid, *before.limits);
 }
 
+} // namespace
+
 const step_kind_handler& set_memlock_step() {
-    static const set_memlock_kind kind;
+    static const typed_kind<set_memlock_kind> kind;
     return kind;
 }
 

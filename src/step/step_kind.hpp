@@ -10,6 +10,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -46,11 +47,16 @@ struct step_context {
     std::chrono::milliseconds add_deadline;   ///< of device_add
 };
 
-/// One kind of step. All its acts are idempotent, so a crash between them does no harm, and
-/// `probe` reads the world anew each time.
+/// Who else may need what a step did. Then it is not undone, but taken over: by an operation whose
+/// device is in the same IOMMU group, or with the same guest.
+enum class shared_by { nobody, group, guest };
+
+/// One kind of step, as the engine, the plan and the journal have it: with the fields of a record.
+/// A kind itself has them as values (`typed_kind`).
 ///
-/// What is not overridden is that of a step that leaves nothing to undo: it finds no prior state,
-/// never stands, and its revert does nothing.
+/// All its acts are idempotent, so a crash between them does no harm, and `probe` reads the world
+/// anew each time. Of fields that are not what they have to be, an act fails with
+/// `journal_corrupt`, and what is pure returns nothing.
 class step_kind_handler {
 public:
     template <class T>
@@ -59,6 +65,7 @@ public:
     virtual ~step_kind_handler() = default;
 
     virtual std::string_view name() const = 0;
+    virtual shared_by sharers() const = 0;
 
     /// One line for a person: what will be done.
     virtual std::string describe(const fields& arguments) const = 0;
@@ -67,21 +74,26 @@ public:
     /// `prior` is empty before the step was begun. Errors: `journal_corrupt`.
     virtual result<void> check(const fields& arguments, const fields& prior) const = 0;
 
-    /// Whether other devices, of the same guest or the same group, may need what it did.
-    virtual bool is_shared() const { return false; }
+    /// The step that takes back what was done, for an operation that was a success; nothing: there
+    /// is nothing to take back.
+    virtual std::optional<step> inverse(const fields& arguments, const fields& prior) const = 0;
+
+    /// Of two steps that did the same: whether the first of these prior states was there before the
+    /// other one.
+    virtual bool is_earlier(const fields& given, const fields& own) const = 0;
 
     /// Commands for a shell that undo it by hand, for an operation that is stuck. They lead to the
     /// state before from whatever state there is, and do nothing when they are repeated. `subject`
     /// is the operation's.
     virtual std::vector<std::string> manual_undo(const fields& arguments, const fields& prior,
-                                                 const fields& subject) const;
+                                                 const fields& subject) const = 0;
 
     /// The same for a step of a way home: they do what it would have done.
     virtual std::vector<std::string> manual_finish(const fields& arguments,
-                                                   const fields& subject) const;
+                                                   const fields& subject) const = 0;
 
     /// Reads what the step will change.
-    virtual task<fields> observe(step_context& context, const fields& arguments) const;
+    virtual task<fields> observe(step_context& context, const fields& arguments) const = 0;
 
     /// Does it and verifies it; returns what it found.
     virtual task<fields> apply(step_context& context, const fields& arguments,
@@ -90,9 +102,9 @@ public:
     /// Whether the step stands, that is, whether there is anything to revert. Errors: why that
     /// cannot be found out now.
     virtual task<presence> probe(step_context& context, const fields& arguments,
-                                 const fields& prior) const;
+                                 const fields& prior) const = 0;
     virtual task<void> revert(step_context& context, const fields& arguments,
-                              const fields& prior) const;
+                              const fields& prior) const = 0;
 };
 
 /// All kinds that there are; the fault matrix walks this list.
@@ -105,5 +117,8 @@ result<void> check_record(const operation_record& record);
 
 /// Nullptr for a name that no kind has: a journal of another version.
 const step_kind_handler* find_step_kind(std::string_view name);
+
+/// Who else may need what that step did; nobody for a kind that is not known.
+shared_by sharers_of(const step& planned);
 
 } // namespace vmplug

@@ -2,7 +2,6 @@
 
 #include "step/step_kind.hpp"
 
-#include <charconv>
 #include <chrono>
 #include <functional>
 
@@ -13,14 +12,5 @@ boost::asio::awaitable<bool> holds(clock& time, const std::function<bool()>& con
 
 /// Whether the kernel gave this errno as its reason.
 bool failed_with(const result<void>& done, int reason);
-
-/// The number in a field, 0 when it is missing or no number.
-template <class Number>
-Number number_field(const fields& values, const std::string& name) {
-    const auto& text = field(values, name);
-    Number number{};
-    std::from_chars(text.data(), text.data() + text.size(), number);
-    return number;
-}
 
 } // namespace vmplug

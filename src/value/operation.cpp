@@ -37,6 +37,10 @@ const std::string& field(const fields& values, const std::string& name) {
     return found == values.end() ? none : found->second;
 }
 
+const std::string& device_of(const step& planned) {
+    return field(planned.arguments, "device");
+}
+
 bool names_guest(const fields& subject, const std::string& text) {
     const auto& monitor = field(subject, "monitor");
     if (text.empty()) return false;

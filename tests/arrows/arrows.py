@@ -19,7 +19,7 @@ ARROWS = {
     "src/host": ({"port"}, {"nlohmann"}),
     "src/guest": ({"qapi"}, {"nlohmann"}),
     "src/judge": (set(), set()),
-    "src/plan": ({"judge", "qapi"}, set()),
+    "src/plan": ({"judge", "qapi", "step"}, set()),
     "src/journal": ({"port"}, {"nlohmann", "sqlite3.h"}),
     "src/monitor": ({"hmp", "port", "qapi", "qmp"}, {"boost/asio", "boost/system", "nlohmann"}),
     "src/step": ({"port"}, {"boost/asio", "nlohmann"}),

@@ -65,7 +65,7 @@ public:
         });
         time.run();
         if (!lived) process_->die();
-        if (lived) last = report.record;
+        if (lived) last = report.record();
         return lived;
     }
 
@@ -132,7 +132,7 @@ inline awaitable<operation_report> release(use_case& running) {
 
 inline void do_first(bench& on, awaitable<operation_report> (*what)(use_case&)) {
     REQUIRE(on.run(what));
-    REQUIRE(on.report.ended == outcome::done);
+    REQUIRE(on.report.ended() == outcome::done);
 }
 
 inline void bind_first(bench& on) {

@@ -13,15 +13,14 @@ using std::chrono::milliseconds;
 namespace {
 
 /// What a recover of an open operation would do.
-operation_report preview(bench& on) {
+previewed_operation preview(bench& on) {
     on.options.dry_run = true;
     const int changes = on.world.faults.changes();
     REQUIRE(on.recover());
     CHECK(on.world.faults.changes() == changes);
     on.options.dry_run = false;
     REQUIRE(on.reports.size() == 1);
-    CHECK(!on.reports.front().ended);
-    return on.reports.front();
+    return std::get<previewed_operation>(on.reports.front());
 }
 
 void forge_assignment(bench& on) {
@@ -30,8 +29,8 @@ void forge_assignment(bench& on) {
 }
 
 bool is_disbelieved(const operation_report& report) {
-    return report.ended == outcome::refused && !report.refusals.empty() &&
-           report.refusals.front().code == error_code::journal_corrupt;
+    return report.ended() == outcome::refused && !report.refusals().empty() &&
+           report.refusals().front().code == error_code::journal_corrupt;
 }
 
 } // namespace
@@ -70,7 +69,7 @@ TEST_CASE("an open record without its steps is reported, and the others go on") 
     on.disk.rows[empty.number] = empty;
     REQUIRE(on.recover());
     REQUIRE(on.reports.size() == 2);
-    CHECK(on.reports.front().ended == outcome::rolled_back);
+    CHECK(on.reports.front().ended() == outcome::rolled_back);
     CHECK(is_disbelieved(on.reports.back()));
     CHECK(on.disk.open().size() == 1);
     CHECK(on.world.devices.at(left).driver == "e1000");
@@ -108,19 +107,19 @@ TEST_CASE(
     on.locks["guest-" + std::to_string(guest.pid) + "-" + std::to_string(guest.start_time)] = 99;
     REQUIRE(on.recover());
     REQUIRE(on.reports.size() == 1);
-    CHECK(!on.reports.front().ended);
-    CHECK(on.reports.front().refusals.front().code == error_code::guest_not_ready);
-    CHECK(on.reports.front().refusals.front().text.find("process 99") != std::string::npos);
+    CHECK(!on.reports.front().ended());
+    CHECK(on.reports.front().refusals().front().code == error_code::guest_not_ready);
+    CHECK(on.reports.front().refusals().front().text.find("process 99") != std::string::npos);
     CHECK(on.disk.open().size() == 1);
     // A device that somebody works on is not waited for.
     on.locks["device-" + left] = 98;
     REQUIRE(on.recover());
-    CHECK(on.reports.front().refusals.front().code == error_code::device_busy);
+    CHECK(on.reports.front().refusals().front().code == error_code::device_busy);
     REQUIRE(on.run(detach));
-    CHECK(on.report.ended == outcome::refused);
+    CHECK(on.report.ended() == outcome::refused);
     on.options.dry_run = true;
     REQUIRE(on.recover());
-    CHECK(on.reports.front().refusals.front().text.find("process 98") != std::string::npos);
+    CHECK(on.reports.front().refusals().front().text.find("process 98") != std::string::npos);
 }
 
 TEST_CASE("what a dry run of recover foretells is what recover does") {
@@ -140,7 +139,7 @@ TEST_CASE("what a dry run of recover foretells is what recover does") {
             const auto told = preview(on);
             sights.insert(told.seen.begin(), told.seen.end());
             REQUIRE(on.recover());
-            const bool back = on.reports.front().ended == outcome::rolled_back;
+            const bool back = on.reports.front().ended() == outcome::rolled_back;
             CHECK((told.would == "undo what was done") == back);
             back ? ++undone : ++gone_on;
         }

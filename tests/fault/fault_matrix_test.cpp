@@ -116,7 +116,7 @@ void check_settled(bench& on, const host_state& before, const std::string& what)
 
 /// A verdict tells the truth at the moment at which it is given.
 void check_verdict(bench& on, const host_state& before, const host_state& initial) {
-    const auto ended = on.report.ended;
+    const auto ended = on.report.ended();
     if (ended == outcome::rolled_back || ended == outcome::refused)
         CHECK(on.world.devices == before.devices);
     if (ended == outcome::done && on.last.kind == operation_kind::attach)
@@ -161,7 +161,7 @@ TEST_CASE("every act of every operation goes wrong in every way, and recover set
                                   ", fault " + std::to_string(static_cast<int>(what));
                 CAPTURE(text);
                 if (lived) check_verdict(on, before, initial);
-                const bool done = lived && on.report.ended == outcome::done;
+                const bool done = lived && on.report.ended() == outcome::done;
                 const bool kept = done && on.last.kind == operation_kind::attach;
                 check_settled(on, initial, text);
                 // What was called done stays so, whatever the journal could keep of it.
@@ -187,7 +187,7 @@ TEST_CASE("a look whose answer is lost takes nothing back") {
         if (!added) continue;
         ++looks;
         CHECK(on.world.is_in_guest(left));
-        CHECK((on.report.ended == outcome::done || on.report.ended == outcome::unknown));
+        CHECK((on.report.ended() == outcome::done || on.report.ended() == outcome::unknown));
     }
     CHECK(looks > 3);
 }
@@ -206,12 +206,14 @@ TEST_CASE("the disk fills up") {
             on.disk.room = room;
             REQUIRE(on.run(which.begin));
             // What is not on record is not called done.
-            if (on.disk.room < 0) CHECK(on.report.ended != outcome::done);
+            if (on.disk.room < 0) CHECK(on.report.ended() != outcome::done);
+            if (on.report.ended() == outcome::refused && on.report.record().number == 0)
+                CHECK(!on.report.refusals().empty());
             check_verdict(on, before, initial);
             const bool kept = on.last.kind == operation_kind::attach && on.world.is_in_guest(left);
             on.disk.room = 1000;
             check_settled(on, initial, text);
-            if (kept && on.report.ended == outcome::unknown)
+            if (kept && on.report.ended() == outcome::unknown)
                 CHECK(on.disk.assignments().size() == 1);
         }
     }
@@ -261,7 +263,7 @@ TEST_CASE("recover tells that the records cannot be read, and settles all when t
                 told = settled.error().code == error_code::journal_unavailable;
             else
                 for (const auto& each : *settled)
-                    told = told || !each.refusals.empty() || each.ended != outcome::rolled_back;
+                    told = told || !each.refusals().empty() || each.ended() != outcome::rolled_back;
             co_return operation_report();
         }));
         const bool failed = on.disk.loads > on.disk.bad_load;
@@ -333,7 +335,7 @@ TEST_CASE("an undo that does not work is stuck, keeps everything reserved, and i
         for (int more = at; more < acts + 20; ++more)
             on.world.faults.plan_fault(more, fault::never_arrived);
         REQUIRE(on.run(which.begin));
-        if (on.report.ended == outcome::stuck) {
+        if (on.report.ended() == outcome::stuck) {
             ++stuck;
             // A module that was loaded is left: what stands of a binding is not.
             const bool binds = std::ranges::any_of(on.last.steps, [](const step_record& each) {
@@ -342,7 +344,7 @@ TEST_CASE("an undo that does not work is stuck, keeps everything reserved, and i
             });
             CHECK(manual_undo(on.last).empty() != binds);
         }
-        if (on.report.ended == outcome::rolled_back) CHECK(on.world.devices == initial.devices);
+        if (on.report.ended() == outcome::rolled_back) CHECK(on.world.devices == initial.devices);
         check_settled(on, initial, "everything hangs from act " + std::to_string(at));
     }
     CHECK(stuck > 0);

@@ -21,8 +21,8 @@ void ask_again(bench& on, const attach_request& request, const std::string& devi
 }
 
 bool is_refused_as_another(const bench& on) {
-    return on.report.ended == outcome::refused && on.report.refusals.size() == 1 &&
-           on.report.refusals.front().code == error_code::invalid_argument;
+    return on.report.ended() == outcome::refused && on.report.refusals().size() == 1 &&
+           on.report.refusals().front().code == error_code::invalid_argument;
 }
 
 } // namespace
@@ -41,7 +41,7 @@ TEST_CASE("a key that is asked for again with another option is refused, whichev
     bench on;
     on.options.request_id = "key";
     ask_again(on, usual_request());
-    REQUIRE(on.report.ended == outcome::done);
+    REQUIRE(on.report.ended() == outcome::done);
     const int changed = on.world.faults.changes();
     int number = 0;
     for (const auto change : changes) {
@@ -54,8 +54,8 @@ TEST_CASE("a key that is asked for again with another option is refused, whichev
     ask_again(on, usual_request(), right);
     CHECK(is_refused_as_another(on));
     ask_again(on, usual_request());
-    CHECK(on.report.repeated);
-    CHECK(on.report.ended == outcome::done);
+    CHECK(on.report.is_repeated());
+    CHECK(on.report.ended() == outcome::done);
     CHECK(on.world.faults.changes() == changed);
 }
 
@@ -64,11 +64,11 @@ TEST_CASE("a key of a detach that keeps the driver is not that of one that gives
     attach_first(on);
     on.options.request_id = "key";
     REQUIRE(on.run(detach_and_keep));
-    REQUIRE(on.report.ended == outcome::done);
+    REQUIRE(on.report.ended() == outcome::done);
     REQUIRE(on.run(detach));
     CHECK(is_refused_as_another(on));
     REQUIRE(on.run(detach_and_keep));
-    CHECK(on.report.repeated);
+    CHECK(on.report.is_repeated());
     CHECK(on.world.devices.at(left).driver == "vfio-pci");
 }
 
@@ -76,7 +76,7 @@ TEST_CASE("a key does not stand for an attach and for a detach") {
     bench on;
     on.options.request_id = "key";
     REQUIRE(on.run(attach));
-    REQUIRE(on.report.ended == outcome::done);
+    REQUIRE(on.report.ended() == outcome::done);
     REQUIRE(on.run(detach));
     CHECK(is_refused_as_another(on));
     CHECK(on.world.is_in_guest(left));
@@ -88,20 +88,20 @@ TEST_CASE("the key of a detach that waits goes on with it, and says that it is t
     on.world.set_paused(on.world.guests["web"], true);
     on.options.request_id = "key";
     REQUIRE(on.run(detach));
-    REQUIRE(on.report.ended == outcome::unplug_pending);
+    REQUIRE(on.report.ended() == outcome::unplug_pending);
     REQUIRE(on.run(detach));
-    CHECK(on.report.ended == outcome::unplug_pending);
+    CHECK(on.report.ended() == outcome::unplug_pending);
     on.world.set_paused(on.world.guests["web"], false);
     // Another key for the same is noted, and stands for it from then on.
     on.options.request_id = "another key";
     REQUIRE(on.run(detach));
-    CHECK(on.report.ended == outcome::done);
+    CHECK(on.report.ended() == outcome::done);
     const auto number = on.last.number;
     REQUIRE(on.run(detach));
-    CHECK(on.report.repeated);
+    CHECK(on.report.is_repeated());
     CHECK(on.last.number == number);
     on.options.request_id = "key";
     REQUIRE(on.run(detach));
-    CHECK(on.report.repeated);
+    CHECK(on.report.is_repeated());
     CHECK(on.last.number == number);
 }

@@ -41,8 +41,8 @@ struct crowd {
             use_case running(one->shared(), {});
             try {
                 const auto report = co_await what(running);
-                CHECK((report.ended == outcome::done ||
-                       (patience < seconds(60) && report.ended == outcome::unplug_pending)));
+                CHECK((report.ended() == outcome::done ||
+                       (patience < seconds(60) && report.ended() == outcome::unplug_pending)));
                 ended.emplace_back(name, time.elapsed());
             } catch (const process_death&) {
                 CHECK(may_die);
@@ -136,8 +136,8 @@ TEST_CASE("a process that stays settles by itself what a guest lets go of late")
     at.time.later(std::chrono::hours(3), [&] { stop.request_stop(); });
     at.time.run();
     REQUIRE(late.size() == 1);
-    CHECK(late[0].ended == outcome::done);
-    CHECK(late[0].record.kind == operation_kind::detach);
+    CHECK(late[0].ended() == outcome::done);
+    CHECK(late[0].record().kind == operation_kind::detach);
     CHECK(at.disk.open().empty());
     CHECK(at.disk.assignments().size() == 2);
     CHECK(at.world.violations.empty());
@@ -186,9 +186,9 @@ TEST_CASE("an id that an unsettled detach knows is not given to another device")
     };
     boost::asio::co_spawn(at.io, attach_with_that_id, boost::asio::detached);
     at.time.run();
-    CHECK(second.ended == outcome::refused);
-    REQUIRE(second.refusals.size() == 1);
-    CHECK(second.refusals[0].code == error_code::duplicate_id);
+    CHECK(second.ended() == outcome::refused);
+    REQUIRE(second.refusals().size() == 1);
+    CHECK(second.refusals()[0].code == error_code::duplicate_id);
     CHECK(at.world.devices[crowd::device(2)].driver == "e1000e");
 }
 
@@ -209,11 +209,11 @@ TEST_CASE("a key whose first request still runs is left alone, and nothing is sa
                   [&] { boost::asio::co_spawn(at.io, attach_once, boost::asio::detached); });
     at.time.run();
     REQUIRE(reports.size() == 2);
-    CHECK(reports[0].repeated);
-    CHECK_FALSE(reports[0].ended.has_value());
-    REQUIRE(reports[0].refusals.size() == 1);
-    CHECK(reports[0].refusals[0].code == error_code::device_busy);
-    CHECK(reports[1].ended == outcome::done);
+    CHECK(reports[0].is_repeated());
+    CHECK_FALSE(reports[0].ended().has_value());
+    REQUIRE(reports[0].refusals().size() == 1);
+    CHECK(reports[0].refusals()[0].code == error_code::device_busy);
+    CHECK(reports[1].ended() == outcome::done);
 }
 
 TEST_CASE("recover settles what is independent side by side") {
@@ -238,7 +238,7 @@ TEST_CASE("recover settles what is independent side by side") {
         const auto reports = co_await running.recover();
         REQUIRE(reports.has_value());
         for (const auto& each : *reports)
-            if (each.ended == outcome::done) ++settled;
+            if (each.ended() == outcome::done) ++settled;
         took = at.time.elapsed() - begin;
     };
     boost::asio::co_spawn(at.io, recover, boost::asio::detached);

@@ -41,7 +41,7 @@ TEST_CASE("a stop is heard while QEMU is at a device_add that takes minutes") {
     const auto took = run_and_stop(on, attach, seconds(1));
     CHECK(took < seconds(1) + short_while);
     // Nobody knows yet what becomes of it, so nothing is undone.
-    CHECK(on.report.ended == outcome::unknown);
+    CHECK(on.report.ended() == outcome::unknown);
     CHECK(on.world.devices[left].driver == "vfio-pci");
     REQUIRE(on.recover());
     CHECK(on.disk.open().empty());
@@ -54,7 +54,7 @@ TEST_CASE("the time of an operation is for all of it") {
     on.options.deadline = seconds(5);
     const auto begin = on.time.now();
     REQUIRE(on.run(attach));
-    CHECK(on.report.ended == outcome::unknown);
+    CHECK(on.report.ended() == outcome::unknown);
     REQUIRE(on.last.failure.has_value());
     CHECK(elapsed_since(on, begin) < seconds(125));
 }
@@ -65,7 +65,7 @@ TEST_CASE("what ended before a device_add could be sent is undone, and the time 
     on.world.latency = [] { return seconds(2); };
     on.options.deadline = seconds(15);
     REQUIRE(on.run(attach));
-    CHECK(on.report.ended == outcome::rolled_back);
+    CHECK(on.report.ended() == outcome::rolled_back);
     REQUIRE(on.last.failure.has_value());
     CHECK(on.last.failure->code == error_code::timed_out);
     CHECK(on.last.failure->text.find("15000 ms") != std::string::npos);
@@ -84,7 +84,7 @@ TEST_CASE("a detach that is stopped leaves the device with the guest, and the jo
     };
     const auto took = run_and_stop(on, patient, seconds(3));
     CHECK(took < seconds(3) + short_while);
-    CHECK(on.report.ended == outcome::unplug_pending);
+    CHECK(on.report.ended() == outcome::unplug_pending);
     CHECK(on.world.is_in_guest(left));
     CHECK(on.disk.open().size() == 1);
 }
@@ -102,7 +102,7 @@ TEST_CASE("a guest that refuses an unplug is heard at once, and keeps its device
     };
     REQUIRE(on.run(patient));
     CHECK(elapsed_since(on, begin) < seconds(1));
-    CHECK(on.report.ended == outcome::rolled_back);
+    CHECK(on.report.ended() == outcome::rolled_back);
     REQUIRE(on.last.failure.has_value());
     CHECK(on.last.failure->code == error_code::unplug_refused);
     CHECK(on.world.is_in_guest(left));
@@ -111,5 +111,5 @@ TEST_CASE("a guest that refuses an unplug is heard at once, and keeps its device
     CHECK(on.disk.assignments().size() == 1);
     on.world.guests["web"].keeps = false;
     REQUIRE(on.run(patient));
-    CHECK(on.report.ended == outcome::done);
+    CHECK(on.report.ended() == outcome::done);
 }

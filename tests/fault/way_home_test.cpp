@@ -40,7 +40,7 @@ TEST_CASE("another card in that place is not touched, and told") {
         card.driver = "its-own";
         card.driver_override = "its-own";
     });
-    CHECK(on.report.ended == outcome::done);
+    CHECK(on.report.ended() == outcome::done);
     CHECK(on.world.devices.at(left).driver == "its-own");
     CHECK(on.world.devices.at(left).driver_override == "its-own");
     CHECK(says(on, "another card"));
@@ -55,7 +55,7 @@ TEST_CASE("another card of the same kind keeps the address of its own") {
         card.netdevs.front().permanent_mac = "52:54:00:99:99:99";
         come_back(on, left);
     });
-    CHECK(on.report.ended == outcome::done);
+    CHECK(on.report.ended() == outcome::done);
     CHECK(on.world.devices.at(left).netdevs.front().mac == "52:54:00:99:99:99");
     CHECK(on.world.devices.at(left).netdevs.front().name == "eth3");
     CHECK(says(on, "52:54:00:aa:aa:03"));
@@ -72,7 +72,7 @@ TEST_CASE("a record of an earlier vmplug brings the driver and the first name ba
                 step.prior_state.erase(name);
         on.world.loaded.erase("e1000");
     });
-    CHECK(on.report.ended == outcome::done);
+    CHECK(on.report.ended() == outcome::done);
     CHECK(on.world.devices.at(left).driver == "e1000");
     CHECK(on.world.devices.at(left).netdevs.front().name == "eth3");
 }
@@ -85,7 +85,7 @@ TEST_CASE("a module that is called otherwise than its driver is loaded by its na
         CHECK(record.steps.back().prior_state.at("module") == "e1000_pci");
         on.world.loaded.erase("e1000");
     });
-    CHECK(on.report.ended == outcome::done);
+    CHECK(on.report.ended() == outcome::done);
     CHECK(on.world.devices == before);
 }
 
@@ -95,7 +95,7 @@ TEST_CASE("a driver that cannot come back is a refusal, before anything is touch
         on.world.loaded.erase("e1000");
         on.world.installed.erase("e1000");
     });
-    CHECK(on.report.ended == outcome::refused);
+    CHECK(on.report.ended() == outcome::refused);
     CHECK(on.last.failure->code == error_code::driver_unavailable);
     CHECK(on.world.devices.at(left).driver == "vfio-pci");
     CHECK(on.world.devices.at(left).driver_override == "vfio-pci");
@@ -110,7 +110,7 @@ TEST_CASE("two ports of one function that have each other's names are told apart
     ports[1].home = 0;
     const auto before = on.world.devices;
     release_after(on, [](operation_record&) {});
-    CHECK(on.report.ended == outcome::done);
+    CHECK(on.report.ended() == outcome::done);
     CHECK(on.world.devices == before);
 }
 
@@ -121,7 +121,7 @@ TEST_CASE("a namespace that is gone is told, and so is a name that somebody else
         on.world.devices["0000:05:00.0"] = {
             "other", {{"eth3", "52:54:00:00:00:55"}}, 12, "other", ""};
     });
-    CHECK(on.report.ended == outcome::done);
+    CHECK(on.report.ended() == outcome::done);
     CHECK(says(on, "the network namespace pod that it was in is gone"));
     CHECK(says(on, "another interface has the name eth3"));
     CHECK(on.world.devices.at(left).netdevs.front().mtu == 9000);
@@ -165,7 +165,7 @@ TEST_CASE("nothing is done with a record whose fields are not what they have to 
                 CHECK(manual_undo(row).empty());
                 const int acts = on.world.faults.count();
                 REQUIRE(on.recover());
-                CHECK(on.reports.front().refusals.front().code == error_code::journal_corrupt);
+                CHECK(on.reports.front().refusals().front().code == error_code::journal_corrupt);
                 CHECK(on.world.faults.count() == acts);
             }
     }

@@ -24,8 +24,8 @@ awaitable<operation_report> attach_to(use_case& running, std::string guest, bool
 }
 
 bool refuses(const bench& on, error_code why) {
-    return on.report.ended == outcome::refused && !on.report.refusals.empty() &&
-           on.report.refusals.front().code == why && on.world.faults.changes() == 0;
+    return on.report.ended() == outcome::refused && !on.report.refusals().empty() &&
+           on.report.refusals().front().code == why && on.world.faults.changes() == 0;
 }
 
 } // namespace
@@ -33,12 +33,12 @@ bool refuses(const bench& on, error_code why) {
 TEST_CASE("a guest that is named by its monitor is the process that answers there") {
     bench on;
     REQUIRE(on.run([](use_case& running) { return attach_to(running, by_address); }));
-    REQUIRE(on.report.ended == outcome::done);
+    REQUIRE(on.report.ended() == outcome::done);
     CHECK(guest_process(on.last) == on.world.guests["web"].identity);
     CHECK(field(on.last.subject, "guest") == "web");
     // It is one guest, whatever it is called.
     REQUIRE(on.run(detach));
-    CHECK(on.report.ended == outcome::done);
+    CHECK(on.report.ended() == outcome::done);
     CHECK(on.locks.empty());
     CHECK(on.world.guests["web"].clients == 0);
 }
@@ -62,7 +62,7 @@ TEST_CASE("two who call one guest differently do not work on it at once") {
         boost::asio::co_spawn(on.io, std::move(work), boost::asio::detached);
     });
     REQUIRE(on.run([](use_case& running) { return attach_to(running, "web"); }));
-    CHECK(on.report.ended == outcome::done);
+    CHECK(on.report.ended() == outcome::done);
     CHECK(other.empty());
 }
 
@@ -73,7 +73,7 @@ TEST_CASE("a device of this host goes to no guest whose process nobody sees, unl
     CHECK(refuses(on, error_code::vm_unproven));
     on.world.guests["web"].memlock = {~std::uint64_t{0}, ~std::uint64_t{0}};
     REQUIRE(on.run([](use_case& running) { return attach_to(running, by_address, true); }));
-    CHECK(on.report.ended == outcome::done);
+    CHECK(on.report.ended() == outcome::done);
     CHECK(guest_process(on.last).pid == 0);
 }
 
@@ -86,7 +86,7 @@ TEST_CASE("another user's guest is refused by its name and by its monitor, and t
         CHECK(refuses(on, error_code::vm_foreign));
         CHECK(on.locks.empty());
         REQUIRE(on.run([&](use_case& running) { return attach_to(running, guest, false, 64055); }));
-        CHECK(on.report.ended == outcome::done);
+        CHECK(on.report.ended() == outcome::done);
     }
 }
 
@@ -133,7 +133,7 @@ TEST_CASE("what QEMU's process may not open is seen before anything is touched")
     view.may_open_container = view.may_open_group = false;
     view.user = "uid 64055";
     REQUIRE(on.run(attach));
-    CHECK(on.report.ended == outcome::refused);
+    CHECK(on.report.ended() == outcome::refused);
     CHECK(on.world.faults.changes() == 0);
     CHECK(on.world.devices.at(left).driver == "e1000");
 }

@@ -80,7 +80,7 @@ struct state {
 };
 
 std::string device_of(const operation_report& report) {
-    return field(report.planned.subject, "device");
+    return field(std::get<planned_operation>(report).planned.subject, "device");
 }
 
 } // namespace
@@ -94,10 +94,10 @@ TEST_CASE("an assignment belongs to a process, and not to the guest of that name
     kept.assign(before, "0000:01:00.0", "qmp:" + qemu.path("qmp"));
     for (const auto& guest : {std::string(name), std::to_string(qemu.pid()), qemu.path("qmp")}) {
         const auto report = kept.detach(guest);
-        REQUIRE(report.refusals.size() == 1);
-        CHECK(report.refusals[0].code == error_code::not_attached);
+        REQUIRE(report.refusals().size() == 1);
+        CHECK(report.refusals()[0].code == error_code::not_attached);
     }
-    CHECK(kept.detach(name).refusals[0].text.find("0000:01:00.0") != std::string::npos);
+    CHECK(kept.detach(name).refusals()[0].text.find("0000:01:00.0") != std::string::npos);
     kept.assign(running, "0000:02:00.0", "qmp:" + qemu.path("qmp"));
     CHECK(device_of(kept.detach(name)) == "0000:02:00.0");
     CHECK(device_of(kept.detach(std::to_string(qemu.pid()))) == "0000:02:00.0");
@@ -109,8 +109,8 @@ TEST_CASE("what a guest that has ended had is taken home when no other is meant"
     CHECK(device_of(kept.detach(name)) == "0000:01:00.0");
     kept.assign(ended_process(), "0000:02:00.0", "qmp:/nowhere");
     const auto report = kept.detach(name);
-    REQUIRE(report.refusals.size() == 1);
-    CHECK(report.refusals[0].code == error_code::vm_ambiguous);
+    REQUIRE(report.refusals().size() == 1);
+    CHECK(report.refusals()[0].code == error_code::vm_ambiguous);
 }
 
 TEST_CASE("several guests of one name are told apart, and empty names mean nothing") {
@@ -120,8 +120,8 @@ TEST_CASE("several guests of one name are told apart, and empty names mean nothi
     kept.assign(*read_identity(file_tree(), one.pid()), "0000:01:00.0", "qmp:/a");
     kept.assign(*read_identity(file_tree(), other.pid()), "0000:02:00.0", "qmp:/b");
     const auto report = kept.detach(name);
-    REQUIRE(report.refusals.size() == 1);
-    CHECK(report.refusals[0].code == error_code::vm_ambiguous);
+    REQUIRE(report.refusals().size() == 1);
+    CHECK(report.refusals()[0].code == error_code::vm_ambiguous);
     CHECK(device_of(kept.detach(std::to_string(other.pid()))) == "0000:02:00.0");
-    CHECK(kept.detach("").refusals.at(0).code == error_code::invalid_argument);
+    CHECK(kept.detach("").refusals().at(0).code == error_code::invalid_argument);
 }

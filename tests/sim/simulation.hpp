@@ -396,24 +396,24 @@ private:
 
     /// A verdict has to be true when it is given.
     void judge(const std::string& who, const operation_report& report) {
-        const auto& record = report.record;
+        const auto& record = report.record();
         const auto& device = field(record.subject, "device");
-        if (!report.ended) return;
-        ++tally_.ended[*report.ended];
-        tell(who + ": " + std::string(outcome_name(*report.ended)) + " " +
+        if (!report.ended()) return;
+        ++tally_.ended[*report.ended()];
+        tell(who + ": " + std::string(outcome_name(*report.ended())) + " " +
              std::string(kind_name(record.kind)) + " " + device +
-             (report.refusals.empty() ? std::string() : " " + report.refusals.front().text) +
+             (report.refusals().empty() ? std::string() : " " + report.refusals().front().text) +
              (record.failure ? " " + record.failure->text : std::string()));
-        if (report.repeated || record.state != operation_state::closed) return;
+        if (report.is_repeated() || record.state != operation_state::closed) return;
         const bool attach = record.kind == operation_kind::attach;
         // A list of reports comes at the end: somebody else may have begun anew since.
         const auto is_newer = [&](const auto& each) {
             return each.first > record.number && field(each.second.subject, "device") == device;
         };
         const bool has_it = is_in(record, device) && std::ranges::none_of(disk_.rows, is_newer);
-        if (report.ended == outcome::rolled_back && attach && has_it)
+        if (report.ended() == outcome::rolled_back && attach && has_it)
             note(who + ": rolled back, but the guest has the device");
-        if (report.ended == outcome::done && record.kind == operation_kind::detach && has_it)
+        if (report.ended() == outcome::done && record.kind == operation_kind::detach && has_it)
             note(who + ": detached, but the guest has the device");
     }
 

@@ -118,7 +118,7 @@ TEST_CASE("500 attaches to 500 guests at once") {
                 attach_request request;
                 request.id = "nic0";
                 const auto report = co_await running.attach(guest, device, request);
-                if (report.ended == outcome::done) ++done;
+                if (report.ended() == outcome::done) ++done;
             };
             asio::co_spawn(io, std::move(attach), asio::detached);
         }

@@ -53,54 +53,94 @@ result<attach_request> read_attach(const invocation& asked) {
     return request;
 }
 
+json base_of(const plan& planned, const operation_record& record) {
+    json value{{"notes", planned.notes},
+               {"subject", record.number ? record.subject : planned.subject},
+               {"error", nullptr},
+               {"operation", nullptr},
+               {"steps", json::array()}};
+    if (record.number) {
+        const auto kept = to_json(record);
+        value["operation"] = kept["number"];
+        for (const char* name : {"kind", "steps", "error"})
+            value[name] = kept[name];
+        value["repeated"] = false;
+        return value;
+    }
+    for (const auto& each : planned.steps)
+        value["steps"].push_back({{"kind", each.kind},
+                                  {"text", describe_step(each)},
+                                  {"arguments", each.arguments},
+                                  {"state", "planned"}});
+    return value;
+}
+
+json value_of(const refused_operation& report) {
+    auto value = base_of(report.planned, report.disbelieved);
+    for (const auto& reason : report.reasons)
+        value["refusals"].push_back(to_json(reason));
+    if (!report.reasons.empty()) value["error"] = to_json(report.reasons.front());
+    return value;
+}
+
+json value_of(const planned_operation& report) {
+    return base_of(report.planned, {});
+}
+
+json value_of(const settled_operation& report) {
+    const auto& record = report.record;
+    auto value = base_of(report.planned, record);
+    // Of a mere reading nothing is to be settled; of an operation that began, its outcome is.
+    if (record.ended == outcome::unknown && record.failure && record.failure->remedy.empty() &&
+        record.failure->advised == advice::none)
+        value["error"]["remedy"] = "what became of it is not known: run `vmplug recover`, which "
+                                   "looks and settles it";
+    return value;
+}
+
+json value_of(const left_operation& report) {
+    auto value = base_of({}, report.record);
+    value["refusals"].push_back(to_json(report.reason));
+    value["error"] = to_json(report.reason);
+    return value;
+}
+
+json value_of(const previewed_operation& report) {
+    auto value = base_of({}, report.record);
+    value["would"] = report.would;
+    for (std::size_t i = 0; i < report.seen.size(); ++i)
+        if (!report.seen[i].empty()) value["steps"][i]["seen"] = report.seen[i];
+    return value;
+}
+
+bool is_preview(const operation_report& report) {
+    return std::holds_alternative<planned_operation>(report) ||
+           std::holds_alternative<previewed_operation>(report);
+}
+
 command_result to_result(const operation_report& report, steady_clock::time_point begin) {
     command_result result;
     auto& value = result.value;
+    value = std::visit([](const auto& each) { return value_of(each); }, report);
     value["duration_us"] =
         std::chrono::duration_cast<microseconds>(steady_clock::now() - begin).count();
-    value["notes"] = report.planned.notes;
-    value["subject"] = report.record.number ? report.record.subject : report.planned.subject;
-    value["error"] = nullptr;
-    value["operation"] = nullptr;
-    value["steps"] = json::array();
-    if (report.record.number) {
-        const auto record = to_json(report.record);
-        value["operation"] = record["number"];
-        value["kind"] = record["kind"];
-        value["steps"] = record["steps"];
-        value["error"] = record["error"];
-        value["repeated"] = report.repeated;
-        if (!report.would.empty()) value["would"] = report.would;
-        for (std::size_t i = 0; i < report.seen.size(); ++i)
-            if (!report.seen[i].empty()) value["steps"][i]["seen"] = report.seen[i];
-    } else {
-        for (const auto& each : report.planned.steps)
-            value["steps"].push_back({{"kind", each.kind},
-                                      {"text", describe_step(each)},
-                                      {"arguments", each.arguments},
-                                      {"state", "planned"}});
+    if (report.is_repeated()) value["repeated"] = true;
+    if (report.ended() == outcome::stuck) value["manual_commands"] = manual_undo(report.record());
+    if (is_preview(report)) {
+        value["outcome"] = "planned";
+        return result;
     }
-    for (const auto& refusal : report.refusals)
-        value["refusals"].push_back(to_json(refusal));
-    if (!report.refusals.empty()) value["error"] = to_json(report.refusals.front());
-    // Of a mere reading nothing is to be settled; of an operation that began, its outcome is.
-    if (report.ended == outcome::unknown && report.record.failure &&
-        report.record.failure->remedy.empty() && report.record.failure->advised == advice::none)
-        value["error"]["remedy"] = "what became of it is not known: run `vmplug recover`, which "
-                                   "looks and settles it";
-    if (report.ended == outcome::stuck) value["manual_commands"] = manual_undo(report.record);
     // What is left alone has not ended, and nothing was done with it.
-    const bool left_alone = !report.ended && !report.refusals.empty();
-    const auto ended = left_alone ? outcome::refused : report.ended;
-    value["outcome"] = ended ? json(outcome_name(*ended)) : json("planned");
-    result.exit_code = ended ? exit_code(*ended) : 0;
+    const auto ended = report.ended().value_or(outcome::refused);
+    value["outcome"] = outcome_name(ended);
+    result.exit_code = exit_code(ended);
     return result;
 }
 
 bool runs_elsewhere(const operation_report& report) {
-    if (report.ended || report.refusals.empty()) return false;
-    const auto why = report.refusals.front().code;
-    return why == error_code::device_busy || why == error_code::guest_not_ready;
+    const auto* left = std::get_if<left_operation>(&report);
+    return left && (left->reason.code == error_code::device_busy ||
+                    left->reason.code == error_code::guest_not_ready);
 }
 
 operation_options options_of(const command_context& context, const invocation& asked) {
@@ -163,7 +203,8 @@ command_task run_recover(command_context& context, const invocation& asked) {
     auto result = succeeded({{"operations", json::array()}, {"dry_run", dry_run}});
     for (const auto& report : *reports) {
         auto each = to_result(report, begin);
-        const bool settled = report.ended == outcome::done || report.ended == outcome::rolled_back;
+        const bool settled =
+            report.ended() == outcome::done || report.ended() == outcome::rolled_back;
         if (dry_run && runs_elsewhere(report)) each.value["outcome"] = "running";
         if (!settled && !dry_run) {
             // What still runs elsewhere is nothing to settle.

@@ -310,7 +310,7 @@ TEST_CASE("the last of a group to leave takes all of it home") {
     detach_request request;
     request.id = "nic0";
     CHECK(kinds(plan_detach(request, left, seen)) == names{"device_del"});
-    REQUIRE(find_sharer(left, seen));
+    REQUIRE(find_heir(left, seen, shared_by::group));
     const auto heirs = hand_over(left, seen);
     REQUIRE(heirs.size() == 1);
     CHECK(heirs.front().number == 2);
@@ -329,7 +329,7 @@ TEST_CASE("the last device of a QEMU puts its limit back, and one that leaves do
     auto first = assigned_record(1, "0000:01:00.0");
     const auto second = assigned_record(2, "0000:04:01.0");
     step_record raised;
-    raised.planned = {"set_memlock", {{"pid", "77"}, {"size_bytes", "5"}}};
+    raised.planned = {"set_memlock", {{"pid", "77"}, {"start_time", "3"}, {"size_bytes", "5"}}};
     raised.prior_state = {{"soft_bytes", "1"}, {"hard_bytes", "2"}};
     raised.state = step_state::applied;
     first.steps.push_back(raised);
@@ -341,7 +341,7 @@ TEST_CASE("the last device of a QEMU puts its limit back, and one that leaves do
     REQUIRE(heirs.size() == 1);
     seen.assigned = {heirs.front()};
     const auto made = plan_detach(request, heirs.front(), seen);
-    CHECK(kinds(made) == names{"device_del", "set_binding", "set_memlock"});
+    REQUIRE(kinds(made) == names{"device_del", "set_binding", "set_memlock"});
     CHECK(made.steps[2].arguments.at("soft_bytes") == "1");
     // Of a limit that was raised twice, what the process began with comes back, whoever leaves
     // first.
@@ -371,7 +371,7 @@ TEST_CASE("the last device of a QEMU puts its limit back, and one that leaves do
     CHECK(kinds(plan_detach(request, first, seen)).back() == "set_memlock");
     seen.open[0].steps.back().state = step_state::begun;
     CHECK(kinds(plan_detach(request, first, seen)).back() == "set_binding");
-    CHECK(hand_over_limit(first, seen).size() == 1);
+    CHECK(hand_over(first, seen, shared_by::guest).size() == 1);
 }
 
 TEST_CASE("an unfinished operation on a neighbour stands in the way") {

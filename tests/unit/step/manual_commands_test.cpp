@@ -89,13 +89,21 @@ TEST_CASE("what goes to QEMU as it is has to be about that very device") {
 
 TEST_CASE("each kind says in a line what it does") {
     for (const auto* kind : step_kinds()) {
-        const auto line = kind->describe({{"id", "nic0"}, {"device", "0000:01:00.0"}});
-        CHECK(line.size() > 10);
+        const auto line = kind->describe({{"id", "nic0"},
+                                          {"device", "0000:01:00.0"},
+                                          {"arguments", R"({"id":"nic0"})"},
+                                          {"wait_ms", "7"},
+                                          {"module", "vfio-pci"},
+                                          {"driver", "vfio-pci"},
+                                          {"pid", "7"},
+                                          {"start_time", "3"}});
+        CHECK_MESSAGE(line.find(' ') != std::string::npos, kind->name());
         CHECK(line.find('\n') == std::string::npos);
     }
     CHECK(describe_step({step_kind::set_binding, {{"device", "0000:01:00.0"}}}) ==
           "take 0000:01:00.0 off its driver");
-    CHECK(describe_step({step_kind::set_memlock, {{"pid", "7"}, {"soft_bytes", "1"}}}) ==
+    const fields back{{"pid", "7"}, {"start_time", "3"}, {"soft_bytes", "1"}, {"hard_bytes", "2"}};
+    CHECK(describe_step({step_kind::set_memlock, back}) ==
           "set the locked-memory limit of QEMU (pid 7) back");
     CHECK(describe_step({"conjure_up", {}}) == "conjure_up");
 }
