@@ -198,14 +198,32 @@ given_up_children& given_up() {
     return all;
 }
 
+/// Returns when nobody has the other end of that pipe.
+void await_end(int pipe_end) {
+    char nothing = 0;
+    while (::read(pipe_end, &nothing, 1) < 0 && errno == EINTR) {
+    }
+    ::close(pipe_end);
+}
+
 /// Our own Ctrl-C must not reach a write that is half done: the child leaves our process group.
+///
+/// When this returns, the child has nothing of ours but `leases`: what another operation gives back
+/// a moment later is nobody's then.
 result<child_task> start(const std::function<void(int report)>& work,
                          std::vector<int> leases = {}) {
     given_up().reap();
     std::ranges::sort(leases);
     std::array<int, 2> ends{};
+    std::array<int, 2> having{-1, -1};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0)
         return error{error_code::host_io, "pipe", std::strerror(errno), {}};
+    if (::pipe2(having.data(), O_CLOEXEC) != 0) {
+        const int reason = errno;
+        for (const int each : ends)
+            ::close(each);
+        return error{error_code::host_io, "pipe", std::strerror(reason), {}};
+    }
     const int pid = ::fork();
     if (pid == 0) {
         ::setpgid(0, 0);
@@ -214,6 +232,8 @@ result<child_task> start(const std::function<void(int report)>& work,
     }
     const int reason = errno;
     ::close(ends[1]);
+    ::close(having[1]);
+    await_end(having[0]);
     if (pid > 0) return child_task{pid, ends[0]};
     ::close(ends[0]);
     return error{error_code::host_io, "fork", std::strerror(reason), {}};

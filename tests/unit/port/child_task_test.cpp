@@ -101,6 +101,25 @@ TEST_CASE("a child that hangs keeps its leases, wherever they are, until it is t
     ::close(other);
 }
 
+TEST_CASE("what is given back beside a child that has just begun is nobody's at once") {
+    const hanging_file stuck;
+    const auto path = stuck.directory + "/lease";
+    int taken = 0;
+    constexpr int times = 50;
+    for (int i = 0; i < times; ++i) {
+        const int ours = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        REQUIRE(::flock(ours, LOCK_EX | LOCK_NB) == 0);
+        const auto task = start_write(stuck.path, "1", {});
+        REQUIRE(task.has_value());
+        ::close(ours);
+        const int next = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+        if (::flock(next, LOCK_EX | LOCK_NB) == 0) ++taken;
+        ::close(next);
+        stuck.release(*task);
+    }
+    CHECK(taken == times);
+}
+
 TEST_CASE("a child that was given up is reaped when it has ended") {
     const hanging_file at;
     const auto task = start_write(at.path, "x", {});
