@@ -50,14 +50,33 @@ awaitable<result<void>> guest_seat::take_lease(call_limit limit) {
     co_return result<void>{};
 }
 
+/// Nobody is told when it is lost: it is seen by who looks next.
+void guest_seat::note_loss() {
+    const auto there = actor_->link.lock();
+    if (!there || there->is_open() || !actor_->again.is_connected()) return;
+    actor_->again.lost(
+        {error_code::connection_lost, there->address(), "the monitor was closed", {}},
+        at_.time.now());
+}
+
+reconnect_policy::answer guest_seat::next_reach() {
+    note_loss();
+    return actor_->again.next();
+}
+
 awaitable<result<guest_link*>> guest_seat::reach(milliseconds greeting_deadline) {
     if (link_ && link_->is_open()) co_return link_.get();
     // Kept until there is another: who listens to it tells the two apart by their addresses.
     const auto lost = link_;
     if (auto there = actor_->link.lock(); there && there->is_open()) link_ = std::move(there);
     if (link_ && link_->is_open()) co_return link_.get();
+    note_loss();
     auto connected = co_await at_.vms.connect(guest_, greeting_deadline);
-    if (connected.has_error()) co_return connected.error();
+    if (connected.has_error()) {
+        actor_->again.lost(connected.error(), at_.time.now());
+        co_return connected.error();
+    }
+    actor_->again.connected(at_.time.now());
     link_ = std::move(*connected);
     actor_->link = link_;
     co_return link_.get();
@@ -67,6 +86,8 @@ void guest_seat::adopt(const guest_seat& other) {
     const auto there = actor_->link.lock();
     link_ = there && there->is_open() ? there : other.link_;
     actor_->link = link_;
+    const bool is_news = link_ && link_->is_open() && !actor_->again.is_connected();
+    if (is_news) actor_->again.connected(at_.time.now());
 }
 
 std::shared_ptr<guest_seat> guest_actors::join(guest_reference guest) {

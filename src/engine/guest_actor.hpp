@@ -3,6 +3,8 @@
 #include "engine/turn_line.hpp"
 #include "engine/world.hpp"
 
+#include <vmplug/reconnect_policy.hpp>
+
 #include <boost/asio/awaitable.hpp>
 
 #include <map>
@@ -19,6 +21,7 @@ struct guest_actor {
     turn_line turns;
     std::weak_ptr<lease> held;
     std::weak_ptr<guest_link> link;
+    reconnect_policy again; ///< told of every attempt, asked by those who have no hurry
 };
 
 /// An operation's place at a guest.
@@ -48,6 +51,12 @@ public:
     /// Errors: those of `guests::connect`.
     task<guest_link*> reach(std::chrono::milliseconds greeting_deadline);
 
+    /// When to `reach`, for who only waits for this guest; who acts for somebody does so at once.
+    reconnect_policy::answer next_reach();
+
+    /// The guest's process has ended, for all who wait for it.
+    void note_end() { actor_->again.ended(); }
+
     /// Goes on with the connection of another seat, unless there is one here.
     void adopt(const guest_seat& other);
 
@@ -56,6 +65,7 @@ public:
 
 private:
     error not_our_turn(const std::string& holder) const;
+    void note_loss();
 
     world& at_;
     std::shared_ptr<guest_actor> actor_;

@@ -12,9 +12,10 @@ namespace {
 using boost::asio::awaitable;
 using std::chrono::milliseconds;
 
-/// Events tell it at once; a look is for a guest that tells none, or cannot be reached now.
+/// Events tell it at once; a look is for a guest that tells none.
 constexpr milliseconds look_interval{30'000};
-constexpr milliseconds reach_interval{5'000};
+/// Of a guest that cannot be reached now.
+constexpr milliseconds life_interval{5'000};
 constexpr milliseconds idle{3'600'000};
 constexpr milliseconds least_interval{100};
 /// After what could not be settled.
@@ -44,32 +45,54 @@ awaitable<void> late_unplugs::run() {
         co_await shared_.at.time.wait(idle, all_ended.get_token());
 }
 
+/// Nothing: it may be tried now.
+milliseconds late_unplugs::until_reach(guest_seat& seat) const {
+    const auto next = seat.next_reach();
+    const auto* attempt = std::get_if<reconnect_policy::try_at>(&next);
+    if (!attempt) return milliseconds(0);
+    const auto left = attempt->when - shared_.at.time.now();
+    return std::max(std::chrono::duration_cast<milliseconds>(left), milliseconds(0));
+}
+
+/// Looks, when it is time to, and listens from then on.
+awaitable<late_unplugs::sight> late_unplugs::look(guest_seat& seat, std::string id) const {
+    sight seen;
+    // Nobody is kept waiting by a turn in which nothing would be tried.
+    if (until_reach(seat).count() > 0) co_return seen;
+    const call_limit patient(options_.turn_deadline, options_.stop);
+    const auto turn = co_await seat.take_turn(patient);
+    if (turn.has_error()) co_return seen;
+    // Who had the turn may have tried just now.
+    if (until_reach(seat).count() == 0) {
+        const auto link = co_await seat.reach(options_.greeting_deadline);
+        const call_limit short_look(options_.guest_deadline, options_.stop);
+        if (link.has_value()) {
+            seen.watch = (*link)->watch(id);
+            const auto found = co_await (*link)->look(id, short_look);
+            seen.gone = found.has_value() && *found == guest_sight::gone;
+        }
+    }
+    seat.give_turn();
+    co_return seen;
+}
+
 /// Returns whether the guest may have let go.
 awaitable<bool> late_unplugs::wait_once(guest_seat& seat, const operation_record& detach) {
     const auto qemu = guest_process(detach);
-    if (qemu.pid != 0 && !shared_.at.host.is_alive(qemu)) co_return true;
-    const call_limit patient(options_.turn_deadline, options_.stop);
-    const auto turn = co_await seat.take_turn(patient);
-    std::unique_ptr<device_watch> watch;
-    bool gone = false;
-    if (turn.has_value()) {
-        const auto link = co_await seat.reach(options_.greeting_deadline);
-        const auto& id = field(detach.subject, "id");
-        const call_limit short_look(options_.guest_deadline, options_.stop);
-        if (link.has_value()) {
-            watch = (*link)->watch(id);
-            const auto sight = co_await (*link)->look(id, short_look);
-            gone = sight.has_value() && *sight == guest_sight::gone;
-        }
-        seat.give_turn();
-    }
-    if (gone) co_return true;
-    if (!watch) {
-        co_await shared_.at.time.wait(reach_interval, options_.stop);
+    if (qemu.pid != 0 && !shared_.at.host.is_alive(qemu)) seat.note_end();
+    const auto next = seat.next_reach();
+    if (std::holds_alternative<reconnect_policy::give_up>(next)) co_return true;
+    const auto seen = co_await look(seat, field(detach.subject, "id"));
+    if (seen.gone) co_return true;
+    if (seen.watch) {
+        const call_limit until_news(look_interval, options_.stop);
+        co_await seen.watch->next(until_news);
         co_return false;
     }
-    const call_limit until_news(look_interval, options_.stop);
-    co_await watch->next(until_news);
+    // Whether its process has ended is asked oftener than its monitor can be tried.
+    const auto left = until_reach(seat);
+    const auto pause = left.count() > 0 ? std::min(left, life_interval) : life_interval;
+    co_await shared_.at.time.wait(pause, options_.stop);
     co_return false;
 }
 

@@ -27,6 +27,12 @@ private:
     boost::asio::awaitable<void> wait_for(std::int64_t number);
     boost::asio::awaitable<bool> settle_when_gone(std::int64_t number);
     boost::asio::awaitable<result<operation_record>> load(std::int64_t number) const;
+    struct sight {
+        bool gone = false;
+        std::unique_ptr<device_watch> watch = nullptr; ///< nullptr: it was not asked
+    };
+    boost::asio::awaitable<sight> look(guest_seat& seat, std::string id) const;
+    std::chrono::milliseconds until_reach(guest_seat& seat) const;
     boost::asio::awaitable<bool> wait_once(guest_seat& seat, const operation_record& detach);
 
     engine& shared_;

@@ -17,7 +17,12 @@ namespace asio = boost::asio;
 using asio::awaitable;
 using nlohmann::json;
 
-constexpr std::chrono::milliseconds fetch_deadline{5'000};
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds fetch_deadline{5'000};
+/// A person waits in front of it.
+constexpr reconnect_pace pace{milliseconds(500), milliseconds(5'000), milliseconds(5'000)};
 
 std::string text_of(const json& object, const char* key) {
     return object.is_object() && object.contains(key) && object[key].is_string()
@@ -40,10 +45,14 @@ error closed() {
 
 } // namespace
 
+guest_connection::guest_connection(const controller& control, std::string name)
+    : control_(control), name_(std::move(name)), again_(pace) {}
+
 awaitable<result<monitor*>> guest_connection::open() {
     co_await settled();
     if (closed_) co_return closed();
     if (auto* there = connection()) co_return there;
+    note_loss();
     opening_ = std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor,
                                                     asio::steady_timer::time_point::max());
     // Also when this is given up.
@@ -52,14 +61,49 @@ awaitable<result<monitor*>> guest_connection::open() {
         opening_.reset();
     });
     auto connected = co_await control_.connect(name_);
-    if (connected.has_error()) co_return connected.error();
+    if (connected.has_error()) {
+        again_.lost(connected.error(), steady_clock::now());
+        co_return connected.error();
+    }
     if (closed_) co_return closed();
     monitor_ = std::move(*connected);
+    again_.connected(steady_clock::now());
+    wake_listener();
     // It may be another QEMU.
     schema_.reset();
     models_.clear();
     model_names_.clear();
     co_return monitor_.get();
+}
+
+void guest_connection::note_loss() {
+    if (!again_.is_connected() || connection()) return;
+    again_.lost({error_code::connection_lost, name_, "the monitor was closed", {}},
+                steady_clock::now());
+}
+
+void guest_connection::wake_listener() {
+    if (pause_) pause_->cancel();
+}
+
+awaitable<monitor*> guest_connection::reopen() {
+    const auto executor = co_await asio::this_coro::executor;
+    while (!closed_) {
+        if (auto* there = connection()) co_return there;
+        note_loss();
+        const auto next = again_.next();
+        // A guest that is named may come back as another process: it is waited for.
+        const auto due = std::get<reconnect_policy::try_at>(next).when;
+        if (due <= steady_clock::now()) {
+            const auto tried = co_await open();
+            if (tried.has_value()) co_return *tried;
+            continue;
+        }
+        pause_ = std::make_shared<asio::steady_timer>(executor, due);
+        co_await pause_->async_wait(asio::as_tuple(asio::use_awaitable));
+        pause_.reset();
+    }
+    co_return nullptr;
 }
 
 awaitable<void> guest_connection::settled() {
@@ -70,6 +114,7 @@ awaitable<void> guest_connection::settled() {
 void guest_connection::close() {
     closed_ = true;
     monitor_.reset();
+    wake_listener();
 }
 
 awaitable<json> guest_connection::ask(std::string command, std::string arguments) {

@@ -5,6 +5,7 @@
 
 #include <vmplug/controller.hpp>
 #include <vmplug/monitor.hpp>
+#include <vmplug/reconnect_policy.hpp>
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -17,8 +18,7 @@ namespace vmplug {
 /// fetched when it is first wanted.
 class guest_connection {
 public:
-    guest_connection(const controller& control, std::string name)
-        : control_(control), name_(std::move(name)) {}
+    guest_connection(const controller& control, std::string name);
 
     const std::string& name() const { return name_; }
     monitor* connection() { return monitor_ && monitor_->is_open() ? monitor_.get() : nullptr; }
@@ -27,11 +27,17 @@ public:
     /// Errors: those of `controller::connect`.
     boost::asio::awaitable<result<monitor*>> open();
 
+    /// For who listens to it: the connection that there is, or else the next, which is made when
+    /// it is time to try again, or by somebody who wants it before. Nullptr when it was closed
+    /// here. One may wait at a time.
+    boost::asio::awaitable<monitor*> reopen();
+
     /// Waits while somebody connects.
     boost::asio::awaitable<void> settled();
 
     /// Who waits for events ends; nobody connects any more.
     void close();
+    bool is_closed() const { return closed_; }
 
     /// Empty for a QEMU before 2.5. Errors: why it cannot be asked now.
     boost::asio::awaitable<result<const qmp_schema*>> schema();
@@ -53,6 +59,8 @@ public:
     boost::asio::awaitable<std::vector<std::string>> device_ids();
 
 private:
+    void note_loss();
+    void wake_listener();
     boost::asio::awaitable<nlohmann::json> ask(std::string command, std::string arguments);
 
     const controller& control_;
@@ -60,6 +68,8 @@ private:
     std::unique_ptr<monitor> monitor_;
     bool closed_ = false;
     std::shared_ptr<boost::asio::steady_timer> opening_; ///< while one connects: cancelled after it
+    reconnect_policy again_;
+    std::shared_ptr<boost::asio::steady_timer> pause_; ///< of who listens, until the next attempt
     std::unique_ptr<qmp_schema> schema_;
     std::map<std::string, device_model> models_;
     std::vector<std::string> model_names_;

@@ -21,7 +21,6 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -40,7 +39,6 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds call_deadline{30'000};
-constexpr milliseconds reconnect_interval{500};
 constexpr milliseconds event_interval{3'600'000};
 
 } // namespace
@@ -85,7 +83,7 @@ struct repl::state : std::enable_shared_from_this<repl::state> {
     awaitable<int> use(std::string name);
     awaitable<void> use_behind_prompt(std::string name);
     awaitable<int> help(std::vector<std::string> words);
-    awaitable<void> show_events(std::string name);
+    awaitable<void> show_events(std::shared_ptr<guest_connection> guest);
     awaitable<int> timed(awaitable<int> work);
 
     void settle_behind_prompt();
@@ -111,7 +109,7 @@ awaitable<int> repl::state::use(std::string name) {
         co_return out.fail(there.error());
     }
     current = name;
-    if (terminal && is_new) asio::co_spawn(executor, show_events(name), asio::detached);
+    if (terminal && is_new) asio::co_spawn(executor, show_events(opened), asio::detached);
     co_return 0;
 }
 
@@ -123,7 +121,7 @@ awaitable<void> repl::state::use_behind_prompt(std::string name) {
     guests[name] = opened;
     current = name;
     const auto there = co_await opened->open();
-    if (there.has_value()) co_return co_await show_events(std::move(name));
+    if (there.has_value()) co_return co_await show_events(opened);
     if (finished) co_return;
     exit_code = out.fail(there.error());
     finished = true;
@@ -131,28 +129,22 @@ awaitable<void> repl::state::use_behind_prompt(std::string name) {
 }
 
 /// Until the guest is closed here; a monitor that goes away is said, and waited for.
-awaitable<void> repl::state::show_events(std::string name) {
+awaitable<void> repl::state::show_events(std::shared_ptr<guest_connection> guest) {
     const auto self = shared_from_this();
     bool lost = false;
-    while (!finished && guests.contains(name)) {
-        const auto guest = guests.at(name); // it may be closed meanwhile
-        const auto opened = co_await guest->open();
-        if (opened.has_error()) {
-            asio::steady_timer pause(executor, reconnect_interval);
-            co_await pause.async_wait(asio::use_awaitable);
-            continue;
-        }
-        if (std::exchange(lost, false)) out.guest_is(name, "connected again");
-        auto events = (*opened)->subscribe();
+    for (;;) {
+        auto* there = co_await guest->reopen();
+        if (!there) co_return;
+        if (std::exchange(lost, false)) out.guest_is(guest->name(), "connected again");
+        auto events = there->subscribe();
         for (;;) {
             const auto event = co_await events.next(event_interval);
             if (event.has_error()) break;
-            if (!*event) continue;
-            out.event(name, **event);
+            if (*event) out.event(guest->name(), **event);
         }
-        if (finished || !guests.contains(name)) co_return;
+        if (guest->is_closed()) co_return;
         lost = true;
-        out.guest_is(name, "the monitor is gone; waiting for it");
+        out.guest_is(guest->name(), "the monitor is gone; waiting for it");
     }
 }
 

@@ -165,6 +165,68 @@ TEST_CASE("a guest that ends settles what it left pending") {
     CHECK(at.world.devices[crowd::device(1)].driver == "e1000e");
 }
 
+TEST_CASE("a guest that cannot be reached is asked ever more seldom, and settled when it can be") {
+    crowd at;
+    at.attach(1);
+    at.time.run();
+    std::stop_source stop;
+    milliseconds settled{};
+    operation_options staying;
+    staying.stop = stop.get_token();
+    late_unplugs keeper(at.one->shared(), staying,
+                        [&](const operation_report&) { settled = at.time.elapsed(); });
+    boost::asio::co_spawn(at.io, keeper.run(), boost::asio::detached);
+    auto& web = at.world.guests["web"];
+    web.lets_go_after = std::chrono::minutes(30);
+    at.patience = seconds(5);
+    at.detach(1);
+    const auto begin = at.time.elapsed();
+    int before = 0;
+    at.time.later(seconds(60), [&] {
+        before = web.greeted;
+        fake_world::hang_up(web);
+    });
+    at.time.later(seconds(3660), [&] {
+        // Each half minute: it greets every time.
+        CHECK(web.greeted - before > 100);
+        CHECK(web.greeted - before < 130);
+        CHECK(settled == milliseconds(0));
+        web.hangs_up = false;
+    });
+    at.time.later(seconds(3720), [&] { stop.request_stop(); });
+    at.time.run();
+    CHECK(settled - begin > seconds(3660));
+    CHECK(settled - begin < seconds(3700));
+    CHECK(at.disk.open().empty());
+    CHECK(at.world.violations.empty());
+}
+
+TEST_CASE("the end of a guest that cannot be reached is seen before it is tried again") {
+    crowd at;
+    at.attach(1);
+    at.time.run();
+    std::stop_source stop;
+    milliseconds settled{};
+    operation_options staying;
+    staying.stop = stop.get_token();
+    late_unplugs keeper(at.one->shared(), staying,
+                        [&](const operation_report&) { settled = at.time.elapsed(); });
+    boost::asio::co_spawn(at.io, keeper.run(), boost::asio::detached);
+    auto& web = at.world.guests["web"];
+    web.lets_go_after = std::chrono::hours(2);
+    at.patience = seconds(5);
+    at.detach(1);
+    const auto begin = at.time.elapsed();
+    at.time.later(seconds(60), [&] { fake_world::hang_up(web); });
+    at.time.later(seconds(580), [&] { at.world.end(web); });
+    at.time.later(seconds(700), [&] { stop.request_stop(); });
+    at.time.run();
+    CHECK(settled - begin > seconds(580));
+    CHECK(settled - begin < seconds(586));
+    CHECK(at.disk.assignments().empty());
+    CHECK(at.world.devices[crowd::device(1)].driver == "e1000e");
+}
+
 TEST_CASE("an id that an unsettled detach knows is not given to another device") {
     crowd at;
     at.attach(1);

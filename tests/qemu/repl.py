@@ -3,10 +3,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
@@ -286,6 +288,39 @@ def a_monitor_that_goes_away_and_comes_back():
         expect("RESUME" not in shown, f"told twice: {shown}")
 
 
+def greet_and_close(listener, times):
+    """A monitor that negotiates, and closes: when it was connected to."""
+    while True:
+        client, _ = listener.accept()
+        times.append(time.monotonic())
+        version = {"qemu": {"major": 7, "minor": 2, "micro": 0}, "package": ""}
+        client.sendall(json.dumps({"QMP": {"version": version, "capabilities": []}}).encode() + b"\r\n")
+        asked = json.loads(client.recv(65536))
+        client.sendall(json.dumps({"return": {}, "id": asked["id"]}).encode() + b"\r\n")
+        client.close()
+
+
+def a_monitor_that_closes_at_once_is_not_stormed():
+    path, times = work.name + "/closes", []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(64)
+        threading.Thread(target=greet_and_close, args=[listener, times], daemon=True).start()
+        with Terminal("repl", "qmp:" + path) as terminal:
+            terminal.until("the monitor is gone")
+            wait_until(lambda: len(times) >= 4, 10, "it is tried again")
+            gaps = [after - before for before, after in zip(times, times[1:])][:3]
+            expect(all(gap > wanted for gap, wanted in zip(gaps, (0.45, 0.9, 1.8))), gaps)
+            # What is typed does not wait for that.
+            count, begin = len(times), time.monotonic()
+            terminal.type("query-name\r")
+            wait_until(lambda: len(times) > count, 10, "a command connects")
+            expect(times[count] - begin < 1, times)
+            begin = time.monotonic()
+            terminal.type("quit\r")
+            expect(terminal.end() == 0 and time.monotonic() - begin < 1, "quit waits for nothing")
+
+
 def history_is_kept_and_searched():
     with Qemu("alpha"):
         with Terminal("repl", "alpha", XDG_STATE_HOME=work.name + "/own") as terminal:
@@ -473,6 +508,7 @@ run_tests([
     characters_of_several_bytes_are_written,
     several_guests_are_open_at_once,
     a_monitor_that_goes_away_and_comes_back,
+    a_monitor_that_closes_at_once_is_not_stormed,
     history_is_kept_and_searched,
     history_is_a_file_of_ones_own,
     verbs_share_the_connection_and_events_go_on,

@@ -17,7 +17,7 @@ public:
           told_(guest.told), refusals_(guest.refusals[qdev_id_]) {}
 
     boost::asio::awaitable<guest_news> next(call_limit limit) override {
-        if (guest_.told == told_ && !limit.stop().stop_requested()) {
+        if (guest_.told == told_ && !guest_.hangs_up && !limit.stop().stop_requested()) {
             virtual_clock::signal& heard = guest_.changed;
             const std::stop_callback wake(limit.stop(), [&heard] { heard.raise(); });
             co_await world_.time.wait_for(limit.most(), &heard);
@@ -43,11 +43,12 @@ public:
     fake_guest(fake_world& world, std::string name,
                std::function<boost::asio::awaitable<void>()> pause)
         : world_(world), name_(std::move(name)), pause_(std::move(pause)),
-          identity_(guest().identity) {
-        ++guest().clients;
+          identity_(guest().identity), hang_ups_(guest().hang_ups), closed_(guest().hangs_up) {
+        ++guest().greeted;
+        if (!closed_) ++guest().clients;
     }
     ~fake_guest() override {
-        if (guest().identity == identity_) --guest().clients;
+        if (is_served()) --guest().clients;
     }
 
     task<guest_facts> survey(call_limit limit) override {
@@ -117,10 +118,15 @@ public:
     std::string address() const override { return "qmp:/run/" + name_; }
     bool is_open() const override {
         const auto& now = world_.guests.at(name_);
-        return now.runs && now.identity == identity_;
+        return now.runs && is_served();
     }
 
 private:
+    /// QEMU has it for a client.
+    bool is_served() const {
+        const auto& now = world_.guests.at(name_);
+        return now.identity == identity_ && now.hang_ups == hang_ups_ && !closed_;
+    }
     fake_world::guest_state& guest() { return world_.guests.at(name_); }
     static error lost() {
         return {error_code::connection_lost, "QMP", "QEMU closed the monitor", {}};
@@ -219,6 +225,8 @@ private:
     std::string name_;
     std::function<boost::asio::awaitable<void>()> pause_;
     process_identity identity_;
+    int hang_ups_;
+    bool closed_; ///< at once
 };
 
 } // namespace vmplug::testing

@@ -80,7 +80,10 @@ struct fake_world {
         std::chrono::milliseconds add_takes{0};
         virtual_clock::time_point busy_until{};
         bool paused = false;
-        bool frozen = false; ///< its process is stopped
+        bool frozen = false;   ///< its process is stopped
+        bool hangs_up = false; ///< its monitor greets, and closes
+        int hang_ups = 0;      ///< what was connected before the last is closed
+        int greeted = 0;       ///< clients, so far
         virtual_clock::signal thawed;
         std::vector<std::function<void()>> queued; ///< sent meanwhile: it is in QEMU's socket
         /// Until then a guest that was reset has configured nothing, and hears no request.
@@ -141,6 +144,13 @@ struct fake_world {
     static void tell(guest_state& which) {
         ++which.told;
         which.changed.raise();
+    }
+    /// From now on its monitor closes whatever is connected to it.
+    static void hang_up(guest_state& which) {
+        which.hangs_up = true;
+        ++which.hang_ups;
+        which.clients = 0;
+        tell(which);
     }
     /// QEMU ends: the kernel closes what it had open.
     void end(guest_state& which) {
