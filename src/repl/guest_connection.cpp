@@ -1,7 +1,9 @@
 #include "repl/guest_connection.hpp"
 
 #include "command/typing/qmp_typing.hpp"
-#include "qmp/message.hpp"
+#include "monitor/typed_call.hpp"
+#include "qapi/control.hpp"
+#include "qapi/qdev.hpp"
 #include "repl/hmp_help.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -15,29 +17,12 @@ namespace {
 
 namespace asio = boost::asio;
 using asio::awaitable;
-using nlohmann::json;
-
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds fetch_deadline{5'000};
 /// A person waits in front of it.
 constexpr reconnect_pace pace{milliseconds(500), milliseconds(5'000), milliseconds(5'000)};
-
-std::string text_of(const json& object, const char* key) {
-    return object.is_object() && object.contains(key) && object[key].is_string()
-               ? object[key].get<std::string>()
-               : std::string();
-}
-
-std::vector<std::string> names_in(const json& list) {
-    std::vector<std::string> names;
-    if (!list.is_array()) return names;
-    for (const auto& each : list)
-        if (auto name = text_of(each, "name"); !name.empty()) names.push_back(std::move(name));
-    std::ranges::sort(names);
-    return names;
-}
 
 error closed() {
     return {error_code::monitor_gone, "", "the guest was closed here", {}};
@@ -117,22 +102,21 @@ void guest_connection::close() {
     wake_listener();
 }
 
-awaitable<json> guest_connection::ask(std::string command, std::string arguments) {
+template <class Command>
+awaitable<result<typename Command::reply>> guest_connection::ask(Command command) {
     const auto opened = co_await open();
-    if (opened.has_error()) co_return json();
-    const auto reply =
-        co_await (*opened)->call(std::move(command), std::move(arguments), fetch_deadline);
-    co_return reply.has_value() ? *reply : json();
+    if (opened.has_error()) co_return opened.error();
+    typed_call asked(**opened, command);
+    co_return co_await asked.wait(fetch_deadline);
 }
 
 awaitable<result<const qmp_schema*>> guest_connection::schema() {
     const auto opened = co_await open();
     if (opened.has_error()) co_return opened.error();
     if (schema_) co_return schema_.get();
-    const auto reply = co_await (*opened)->call("query-qmp-schema", "", fetch_deadline);
-    const bool has_none = reply.has_error() && reply.error().code == error_code::command_failed;
-    if (reply.has_error() && !has_none) co_return reply.error();
-    schema_ = std::make_unique<qmp_schema>(has_none ? json() : *reply);
+    auto made = make_schema(co_await ask(qapi::query_qmp_schema()));
+    if (made.has_error()) co_return made.error();
+    schema_ = std::make_unique<qmp_schema>(std::move(*made));
     co_return schema_.get();
 }
 
@@ -145,11 +129,10 @@ awaitable<const qmp_schema*> guest_connection::known_schema() {
 awaitable<const device_model*> guest_connection::model(std::string type) {
     if (type.empty()) co_return nullptr;
     if (!models_.contains(type)) {
-        json wanted;
-        wanted["typename"] = type;
-        const auto reply = co_await ask("device-list-properties", qmp::format_json(wanted));
-        if (!reply.is_array()) co_return nullptr;
-        models_[type] = parse_device_model(type, reply);
+        qapi::device_list_properties command{type};
+        auto reply = co_await ask(std::move(command));
+        if (reply.has_error()) co_return nullptr;
+        models_[type] = make_device_model(type, std::move(*reply));
     }
     co_return &models_[type];
 }
@@ -158,35 +141,36 @@ awaitable<const device_model*> guest_connection::model(std::string type) {
 /// was replaced meanwhile may end there.
 awaitable<const std::vector<std::string>*> guest_connection::models() {
     if (model_names_.empty()) {
-        model_names_.push_back("vfio-pci");
+        std::vector<std::string> names{"vfio-pci"};
         for (const char* place : {"peripheral", "peripheral-anon"}) {
-            auto path = R"({"path":"/machine/)" + std::string(place) + R"("})";
-            const auto listed = co_await ask("qom-list", std::move(path));
-            for (const auto& each : listed.is_array() ? listed : json::array())
-                if (const auto type = text_of(each, "type");
-                    type.starts_with("child<") && type.ends_with('>'))
-                    model_names_.push_back(type.substr(6, type.size() - 7));
+            qapi::qom_list command{std::string("/machine/") + place};
+            const auto listed = co_await ask(std::move(command));
+            if (listed.has_error()) continue;
+            for (const auto& each : *listed)
+                if (const auto type = each.child_type(); !type.empty()) names.emplace_back(type);
         }
-        std::ranges::sort(model_names_);
+        std::ranges::sort(names);
         // clang 14 takes no std::ranges::unique of libstdc++.
-        model_names_.erase(std::unique(model_names_.begin(), model_names_.end()),
-                           model_names_.end());
+        names.erase(std::unique(names.begin(), names.end()), names.end());
+        model_names_ = std::move(names);
     }
     co_return &model_names_;
 }
 
 awaitable<std::vector<candidate>> guest_connection::hmp_commands(std::string below) {
-    json wanted;
-    wanted["command-line"] = below.empty() ? "help" : "help " + below;
-    const auto reply = co_await ask("human-monitor-command", qmp::format_json(wanted));
-    co_return reply.is_string() ? parse_hmp_help(reply.get<std::string>(), below)
-                                : std::vector<candidate>();
+    qapi::human_monitor_command command{below.empty() ? "help" : "help " + below};
+    const auto reply = co_await ask(std::move(command));
+    co_return reply.has_value() ? parse_hmp_help(*reply, below) : std::vector<candidate>();
 }
 
 awaitable<std::vector<std::string>> guest_connection::device_ids() {
-    std::string added = R"({"path":"/machine/peripheral"})";
-    auto names = names_in(co_await ask("qom-list", std::move(added)));
-    std::erase(names, "type");
+    std::vector<std::string> names;
+    qapi::qom_list command{"/machine/peripheral"};
+    const auto listed = co_await ask(std::move(command));
+    if (listed.has_value())
+        for (const auto& each : *listed)
+            if (each.name != "type") names.push_back(each.name);
+    std::ranges::sort(names);
     co_return names;
 }
 

@@ -61,7 +61,8 @@ public:
 private:
     void note_loss();
     void wake_listener();
-    boost::asio::awaitable<nlohmann::json> ask(std::string command, std::string arguments);
+    template <class Command>
+    boost::asio::awaitable<result<typename Command::reply>> ask(Command command);
 
     const controller& control_;
     std::string name_;

@@ -29,13 +29,13 @@ ARROWS = {
     "src/controller": ({"engine", "host", "journal", "linux"}, {"boost/asio"}),
     "src/command/text": (set(), {"nlohmann"}),
     "src/command/table": (set(), {"nlohmann"}),
-    "src/command/typing": ({"command/text", "plan", "qmp"}, {"boost/asio", "nlohmann"}),
+    "src/command/typing": ({"monitor", "plan", "qapi"}, {"boost/asio", "nlohmann"}),
     "src/command/render": ({"command/table", "command/text"}, {"nlohmann", "pci/"}),
     "src/command/handle": ({"command/render", "command/table", "command/text", "command/typing", "controller",
                             "judge", "plan", "port", "qmp"}, {"boost/asio", "nlohmann"}),
     "src/command/complete": ({"command/render", "command/table", "command/text", "controller"},
                              {"boost/asio"}),
-    "src/repl": ({*COMMAND, "qmp"}, {"boost/asio", "boost/system", "nlohmann"}),
+    "src/repl": ({*COMMAND, "monitor", "qapi", "qmp"}, {"boost/asio", "boost/system", "nlohmann"}),
     "src/cli": ({*COMMAND, "repl"}, {"boost/asio", "boost/system", "spdlog/", "nlohmann"}),
 }
 # Public headers that may show Asio to their reader.

@@ -1,6 +1,7 @@
 #include "command/typing/qmp_call.hpp"
 
-#include "command/text/json_member.hpp"
+#include "monitor/typed_call.hpp"
+#include "qapi/control.hpp"
 
 namespace vmplug {
 namespace {
@@ -15,12 +16,9 @@ bool is_unknown(const error& failure) {
 
 awaitable<std::vector<std::string>> ask_commands(monitor& connection,
                                                  std::chrono::milliseconds deadline) {
-    std::vector<std::string> names;
-    const auto reply = co_await connection.call("query-commands", {}, deadline);
-    if (reply.has_error() || !reply->is_array()) co_return names;
-    for (const auto& each : *reply)
-        names.push_back(text_at(each, "name"));
-    co_return names;
+    typed_call asked(connection, qapi::query_commands());
+    auto names = co_await asked.wait(deadline);
+    co_return names.has_value() ? std::move(*names) : std::vector<std::string>();
 }
 
 } // namespace

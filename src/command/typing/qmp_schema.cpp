@@ -12,17 +12,6 @@ using nlohmann::json;
 
 constexpr int array_depth_max = 8;
 
-std::string text_of(const json& object, const char* key) {
-    const auto found = object.is_object() ? object.find(key) : object.end();
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-const json& array_of(const json& object, const char* key) {
-    static const json empty = json::array();
-    const auto found = object.is_object() ? object.find(key) : object.end();
-    return found != object.end() && found->is_array() ? *found : empty;
-}
-
 error no_value(const std::string& key, const std::string& text, const std::string& type) {
     return {error_code::property_unknown,
             key,
@@ -53,82 +42,74 @@ result<json> type_builtin(const std::string& key, const std::string& text,
 
 } // namespace
 
-qmp_schema::qmp_schema(const json& reply) {
-    if (!reply.is_array()) return;
-    for (const auto& entity : reply)
-        if (auto name = text_of(entity, "name"); !name.empty())
-            entities_.emplace(std::move(name), entity);
+qmp_schema::qmp_schema(std::vector<qapi::schema_entity> entities) {
+    for (auto& each : entities) {
+        auto name = each.name;
+        entities_.emplace(std::move(name), std::move(each));
+    }
 }
 
-const json* qmp_schema::find(const std::string& name) const {
+const qapi::schema_entity* qmp_schema::find(const std::string& name) const {
     const auto found = entities_.find(name);
     return found == entities_.end() ? nullptr : &found->second;
 }
 
 bool qmp_schema::has_command(const std::string& name) const {
-    const auto* entity = find(name);
-    return entity && text_of(*entity, "meta-type") == "command";
+    const auto* found = find(name);
+    return found && found->kind == "command";
 }
 
 std::vector<std::string> qmp_schema::commands() const {
     std::vector<std::string> names;
-    for (const auto& [name, entity] : entities_)
-        if (text_of(entity, "meta-type") == "command") names.push_back(name);
+    for (const auto& [name, each] : entities_)
+        if (each.kind == "command") names.push_back(name);
     return names;
 }
 
-const json* qmp_schema::argument_type(const std::string& command) const {
-    const auto* entity = find(command);
-    return entity ? find(text_of(*entity, "arg-type")) : nullptr;
+const qapi::schema_entity* qmp_schema::argument_type(const std::string& command) const {
+    const auto* found = find(command);
+    return found ? find(found->argument_type) : nullptr;
 }
 
-const json* qmp_schema::member_type(const json& object, const std::string& name) const {
-    for (const auto& each : array_of(object, "members"))
-        if (text_of(each, "name") == name) return find(text_of(each, "type"));
-    return nullptr;
+const qapi::schema_entity* qmp_schema::member_type(const entity& object,
+                                                   const std::string& name) const {
+    const auto found = std::ranges::find(object.members, name, &entity::member::name);
+    return found == object.members.end() ? nullptr : find(found->type);
 }
 
 std::vector<std::string> qmp_schema::enum_values(const std::string& name) const {
-    std::vector<std::string> values;
-    const auto* entity = find(name);
-    if (!entity) return values;
-    for (const auto& each : array_of(*entity, "values"))
-        if (each.is_string()) values.push_back(each.get<std::string>());
-    return values;
+    const auto* found = find(name);
+    return found ? found->values : std::vector<std::string>();
 }
 
 std::string qmp_schema::type_name(const std::string& name, int depth) const {
-    const auto* entity = find(name);
-    if (!entity || depth > array_depth_max) return "any";
-    auto meta = text_of(*entity, "meta-type");
-    if (meta == "builtin") return name;
-    if (meta == "array") return "[" + type_name(text_of(*entity, "element-type"), depth + 1) + "]";
-    return meta;
+    const auto* found = find(name);
+    if (!found || depth > array_depth_max) return "any";
+    if (found->kind == "builtin") return name;
+    if (found->kind == "array") return "[" + type_name(found->element_type, depth + 1) + "]";
+    return found->kind;
 }
 
-void qmp_schema::add_members(const json& object, std::vector<member>& into) const {
-    for (const auto& each : array_of(object, "members")) {
-        const auto type = text_of(each, "type");
-        into.push_back(
-            {text_of(each, "name"), type_name(type), each.contains("default"), enum_values(type)});
-    }
+void qmp_schema::add_members(const entity& object, std::vector<member>& into) const {
+    for (const auto& each : object.members)
+        into.push_back({each.name, type_name(each.type), each.optional, enum_values(each.type)});
 }
 
-const json* qmp_schema::branch(const json& object, const std::string& chosen) const {
-    for (const auto& each : array_of(object, "variants"))
-        if (text_of(each, "case") == chosen) return find(text_of(each, "type"));
-    return nullptr;
+const qapi::schema_entity* qmp_schema::branch(const entity& object,
+                                              const std::string& chosen) const {
+    const auto found = std::ranges::find(object.variants, chosen, &entity::variant::tag_value);
+    return found == object.variants.end() ? nullptr : find(found->type);
 }
 
 std::vector<qmp_schema::member> qmp_schema::members(const std::string& command,
                                                     const std::string& below,
                                                     const given_arguments& given) const {
     const auto* object = argument_type(command);
-    const json* chosen = nullptr;
+    const entity* chosen = nullptr;
     for (std::size_t begin = 0; object;) {
         // A union: which branch it is, another argument says ("type" of netdev_add).
         const auto prefix = begin == 0 ? std::string() : below.substr(0, begin - 1) + ".";
-        const auto tag = given.find(prefix + text_of(*object, "tag"));
+        const auto tag = given.find(prefix + object->tag);
         chosen = tag == given.end() ? nullptr : branch(*object, tag->second);
         if (begin >= below.size()) break;
         const auto end = std::min(below.find('.', begin), below.size());
@@ -162,7 +143,7 @@ result<json> qmp_schema::type_value(const std::string& command, const std::strin
         return error{error_code::property_unknown, key, "it is one of: " + known, {}};
     }
     const auto* builtin = find(found->type);
-    return type_builtin(key, text, builtin ? text_of(*builtin, "json-type") : "any");
+    return type_builtin(key, text, builtin ? builtin->json_type : "any");
 }
 
 std::string qmp_schema::describe(const std::string& command) const {

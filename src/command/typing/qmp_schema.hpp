@@ -1,5 +1,7 @@
 #pragma once
 
+#include "qapi/introspect.hpp"
+
 #include <vmplug/error.hpp>
 
 #include <nlohmann/json.hpp>
@@ -11,8 +13,8 @@
 
 namespace vmplug {
 
-/// What QEMU says of its own commands (query-qmp-schema): names, arguments, types. Untrusted: what
-/// has not the documented form counts as missing, and recursion is bounded.
+/// What QEMU says of its own commands: names, arguments, types. Untrusted: what is not there counts
+/// as missing, and recursion is bounded.
 ///
 /// Source: docs/devel/qapi-code-gen.rst of QEMU, "Client JSON Protocol introspection".
 class qmp_schema {
@@ -28,7 +30,7 @@ public:
     using given_arguments = std::map<std::string, std::string>;
 
     qmp_schema() = default;
-    explicit qmp_schema(const nlohmann::json& reply);
+    explicit qmp_schema(std::vector<qapi::schema_entity> entities);
 
     bool empty() const { return entities_.empty(); }
     bool has_command(const std::string& name) const;
@@ -48,15 +50,17 @@ public:
     std::string describe(const std::string& command) const;
 
 private:
-    const nlohmann::json* find(const std::string& name) const;
-    const nlohmann::json* argument_type(const std::string& command) const;
-    const nlohmann::json* member_type(const nlohmann::json& object, const std::string& name) const;
+    using entity = qapi::schema_entity;
+
+    const entity* find(const std::string& name) const;
+    const entity* argument_type(const std::string& command) const;
+    const entity* member_type(const entity& object, const std::string& name) const;
     std::string type_name(const std::string& name, int depth = 0) const;
     std::vector<std::string> enum_values(const std::string& name) const;
-    void add_members(const nlohmann::json& object, std::vector<member>& into) const;
-    const nlohmann::json* branch(const nlohmann::json& object, const std::string& chosen) const;
+    void add_members(const entity& object, std::vector<member>& into) const;
+    const entity* branch(const entity& object, const std::string& chosen) const;
 
-    std::map<std::string, nlohmann::json> entities_;
+    std::map<std::string, entity> entities_;
 };
 
 } // namespace vmplug

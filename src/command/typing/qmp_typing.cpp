@@ -1,9 +1,9 @@
 #include "command/typing/qmp_typing.hpp"
 
-#include "command/text/json_member.hpp"
 #include "command/typing/qmp_arguments.hpp"
+#include "monitor/typed_call.hpp"
 #include "plan/property_text.hpp"
-#include "qmp/message.hpp"
+#include "qapi/qdev.hpp"
 
 #include <array>
 #include <map>
@@ -90,22 +90,20 @@ struct asked_types {
 
     awaitable<result<const qmp_schema*>> ask_schema() {
         if (schema) co_return schema.get();
-        const auto reply = co_await connection.call("query-qmp-schema", "", deadline);
-        const bool has_none = reply.has_error() && reply.error().code == error_code::command_failed;
-        if (reply.has_error() && !has_none) co_return reply.error();
-        schema = std::make_unique<qmp_schema>(has_none ? json() : *reply);
+        typed_call asked(connection, qapi::query_qmp_schema());
+        auto made = make_schema(co_await asked.wait(deadline));
+        if (made.has_error()) co_return made.error();
+        schema = std::make_unique<qmp_schema>(std::move(*made));
         co_return schema.get();
     }
 
     awaitable<const device_model*> ask_model(std::string type) {
         if (const auto known = models.find(type); known != models.end()) co_return &known->second;
-        json wanted;
-        wanted["typename"] = type;
-        auto arguments = qmp::format_json(wanted);
-        const auto reply =
-            co_await connection.call("device-list-properties", std::move(arguments), deadline);
-        if (reply.has_error() || !reply->is_array()) co_return nullptr;
-        co_return &models.emplace(type, parse_device_model(type, *reply)).first->second;
+        const qapi::device_list_properties command{type};
+        typed_call asked(connection, command);
+        auto reply = co_await asked.wait(deadline);
+        if (reply.has_error()) co_return nullptr;
+        co_return &models.emplace(type, make_device_model(type, std::move(*reply))).first->second;
     }
 };
 
@@ -139,15 +137,18 @@ type_source ask_types(monitor& connection, std::chrono::milliseconds deadline) {
     return source;
 }
 
-device_model parse_device_model(std::string type, const json& reply) {
+device_model make_device_model(std::string type, std::vector<qapi::object_property> properties) {
     device_model model{std::move(type), {}};
-    if (!reply.is_array()) return model;
-    for (const auto& each : reply) {
-        const bool shown = each.is_object() && each.contains("default-value");
-        model.properties.push_back({text_at(each, "name"), text_at(each, "type"),
-                                    shown ? qmp::format_json(each["default-value"]) : ""});
-    }
+    for (auto& each : properties)
+        model.properties.push_back(
+            {std::move(each.name), std::move(each.type), std::move(each.default_value)});
     return model;
+}
+
+result<qmp_schema> make_schema(result<std::vector<qapi::schema_entity>> answer) {
+    if (answer.has_value()) return qmp_schema(std::move(*answer));
+    if (answer.error().code == error_code::command_failed) return qmp_schema();
+    return answer.error();
 }
 
 } // namespace vmplug

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "command/typing/qmp_schema.hpp"
+#include "qapi/qom.hpp"
 
 #include <vmplug/guest_facts.hpp>
 #include <vmplug/monitor.hpp>
@@ -35,7 +36,11 @@ type_arguments(type_source source, std::string command, std::vector<std::string>
 /// Device models and the schema of one connection, for a single command.
 type_source ask_types(monitor& connection, std::chrono::milliseconds deadline);
 
-/// A model from the reply of device-list-properties.
-device_model parse_device_model(std::string type, const nlohmann::json& reply);
+/// A model as device-list-properties tells of it.
+device_model make_device_model(std::string type, std::vector<qapi::object_property> properties);
+
+/// A schema from the answer to query-qmp-schema: an empty one from a QEMU that has no such command.
+/// Errors: why it cannot be told.
+result<qmp_schema> make_schema(result<std::vector<qapi::schema_entity>> answer);
 
 } // namespace vmplug

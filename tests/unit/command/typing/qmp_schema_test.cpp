@@ -1,4 +1,4 @@
-#include "command/typing/qmp_schema.hpp"
+#include "command/typing/qmp_typing.hpp"
 
 #include <doctest/doctest.h>
 
@@ -25,10 +25,14 @@ const char* const reply = R"([
     {"name": "bool", "meta-type": "builtin", "json-type": "boolean"},
     {"name": "RESUME", "meta-type": "event", "arg-type": "0"}])";
 
+qmp_schema read(const char* text) {
+    return qmp_schema(qapi::query_qmp_schema::parse(json::parse(text)).value());
+}
+
 } // namespace
 
 TEST_CASE("commands and their members") {
-    const qmp_schema schema(json::parse(reply));
+    const auto schema = read(reply);
     CHECK(schema.commands() == std::vector<std::string>{"set_link"});
     CHECK(!schema.has_command("RESUME"));
     CHECK(schema.members("set_link").size() == 5);
@@ -40,7 +44,7 @@ TEST_CASE("commands and their members") {
 }
 
 TEST_CASE("values get the type that the command wants") {
-    const qmp_schema schema(json::parse(reply));
+    const auto schema = read(reply);
     const auto typed = [&](const char* key, const char* text) {
         return schema.type_value("set_link", key, text);
     };
@@ -56,7 +60,7 @@ TEST_CASE("values get the type that the command wants") {
 }
 
 TEST_CASE("a union's branch is chosen by what else was written") {
-    const qmp_schema schema(json::parse(R"([
+    const auto schema = read(R"([
         {"name": "netdev_add", "meta-type": "command", "arg-type": "1"},
         {"name": "1", "meta-type": "object", "tag": "type",
          "members": [{"name": "type", "type": "2"}, {"name": "id", "type": "str"},
@@ -70,7 +74,7 @@ TEST_CASE("a union's branch is chosen by what else was written") {
          "members": [{"name": "kind", "type": "str"}],
          "variants": [{"case": "far", "type": "3"}]},
         {"name": "str", "meta-type": "builtin", "json-type": "string"},
-        {"name": "bool", "meta-type": "builtin", "json-type": "boolean"}])"));
+        {"name": "bool", "meta-type": "builtin", "json-type": "boolean"}])");
     const qmp_schema::given_arguments given{{"type", "user"}, {"peer.kind", "far"}};
     CHECK(*schema.type_value("netdev_add", "id", "7", given) == json("7"));
     CHECK(*schema.type_value("netdev_add", "hostname", "7", given) == json("7"));
@@ -85,15 +89,33 @@ TEST_CASE("an id is a string, whatever is known") {
 }
 
 TEST_CASE("a damaged or recursive schema does no harm") {
-    CHECK(qmp_schema(json("text")).empty());
-    CHECK(qmp_schema(json::parse(R"([1, {}, {"name": 7}])")).empty());
-    const qmp_schema ring(json::parse(R"([
+    CHECK(read(R"([1, {}, {"name": 7}])").empty());
+    const auto ring = read(R"([
         {"name": "c", "meta-type": "command", "arg-type": "a"},
-        {"name": "a", "meta-type": "object", "members": [{"name": "a", "type": "a"}]}])"));
+        {"name": "a", "meta-type": "object", "members": [{"name": "a", "type": "a"}]}])");
     CHECK(ring.members("c", "a.a.a.a").size() == 1);
-    const qmp_schema arrays(json::parse(R"([
+    const auto arrays = read(R"([
         {"name": "c", "meta-type": "command", "arg-type": "o"},
         {"name": "o", "meta-type": "object", "members": [{"name": "x", "type": "l"}]},
-        {"name": "l", "meta-type": "array", "element-type": "l"}])"));
+        {"name": "l", "meta-type": "array", "element-type": "l"}])");
     CHECK(arrays.members("c").size() == 1);
+}
+
+TEST_CASE("a QEMU without a schema has an empty one, what cannot be asked is no answer") {
+    using answer = result<std::vector<qapi::schema_entity>>;
+    const auto made = [](error_code code) {
+        return make_schema(answer(error{code, "query-qmp-schema", "CommandNotFound: no", {}}));
+    };
+    REQUIRE(made(error_code::command_failed).has_value());
+    CHECK(made(error_code::command_failed)->empty());
+    for (const auto code : {error_code::timed_out, error_code::protocol_violation})
+        CHECK(made(code).error().code == code);
+}
+
+TEST_CASE("a model is what QEMU lists of it") {
+    const auto model = make_device_model("e1000e", {{"mac", "str"}, {"multi", "bool", "false"}});
+    CHECK(model.type == "e1000e");
+    REQUIRE(model.properties.size() == 2);
+    CHECK(model.properties[0].default_value.empty());
+    CHECK(model.find("multi")->default_value == "false");
 }

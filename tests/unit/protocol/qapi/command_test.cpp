@@ -1,4 +1,5 @@
 #include "qapi/control.hpp"
+#include "qapi/introspect.hpp"
 #include "qapi/machine.hpp"
 #include "qapi/pci.hpp"
 #include "qapi/qdev.hpp"
@@ -73,6 +74,7 @@ TEST_CASE("an answer of another form is a violation, never an exception") {
     read_odd<qapi::query_memory_size_summary>();
     read_odd<qapi::query_pci>();
     read_odd<qapi::query_commands>();
+    read_odd<qapi::query_qmp_schema>();
     read_odd<qapi::qom_list>();
     read_odd<qapi::qom_get>();
     read_odd<qapi::device_list_properties>();
@@ -85,6 +87,7 @@ TEST_CASE("an answer of another form is a violation, never an exception") {
     refuse_long<qapi::device_list_properties>();
     refuse_long<qapi::query_commands>();
     refuse_long<qapi::query_pci>();
+    refuse_long<qapi::query_qmp_schema>();
 }
 
 TEST_CASE("an entry of another form is left out of its list") {
@@ -163,4 +166,45 @@ TEST_CASE("bridges behind bridges end somewhere") {
     const auto refused = qapi::query_pci::parse(json::array({{{"devices", many}}}));
     REQUIRE(refused.has_error());
     CHECK(refused.error().code == error_code::limit_exceeded);
+}
+
+TEST_CASE("a schema is bounded with all that it holds") {
+    const auto refused = [](const json& entity) {
+        const auto parsed = qapi::query_qmp_schema::parse(json::array({entity}));
+        return parsed.has_error() && parsed.error().code == error_code::limit_exceeded;
+    };
+    json entity{{"name", "x"}, {"meta-type", "object"}};
+    CHECK_FALSE(refused(entity));
+    for (const char* key : {"members", "variants", "values"}) {
+        CAPTURE(key);
+        auto long_one = entity;
+        long_one[key] = json::array_t(qapi::entries_max - 1, 1);
+        CHECK_FALSE(refused(long_one));
+        long_one[key].push_back(1);
+        CHECK(refused(long_one));
+    }
+}
+
+TEST_CASE("an entity of a schema holds what is of the form that QEMU documents") {
+    const auto parsed = qapi::query_qmp_schema::parse(json::parse(R"([
+        {"name": "0", "meta-type": "object", "tag": "kind", "members": [
+            {"name": "kind", "type": "1"}, {"name": "more", "type": "[str]", "default": null},
+            {"name": "typeless"}, {"type": "str"}, 7],
+         "variants": [{"case": "a", "type": "2"}, {"case": "b"}, {"type": "2"}, []]},
+        {"name": "1", "meta-type": "enum", "values": ["a", 7, "b"], "members": [{"name": "a"}]},
+        {"name": "", "meta-type": "object"}, {"name": "2"}, {"meta-type": "object"},
+        {"name": "[str]", "meta-type": "array", "element-type": "str"},
+        {"name": "str", "meta-type": "builtin", "json-type": "string"},
+        {"name": "add", "meta-type": "command", "arg-type": "0", "ret-type": "2"}])"));
+    REQUIRE(parsed.has_value());
+    std::vector<qapi::schema_entity> wanted{
+        {"0", "object"}, {"1", "enum"}, {"[str]", "array"}, {"str", "builtin"}, {"add", "command"}};
+    wanted[0].tag = "kind";
+    wanted[0].members = {{"kind", "1", false}, {"more", "[str]", true}, {"", "str", false}};
+    wanted[0].variants = {{"a", "2"}};
+    wanted[1].values = {"a", "b"};
+    wanted[2].element_type = "str";
+    wanted[3].json_type = "string";
+    wanted[4].argument_type = "0";
+    CHECK(*parsed == wanted);
 }

@@ -1,5 +1,6 @@
 #include "qapi/control.hpp"
 #include "qapi/event.hpp"
+#include "qapi/introspect.hpp"
 #include "qapi/machine.hpp"
 #include "qapi/pci.hpp"
 #include "qapi/qdev.hpp"
@@ -55,6 +56,7 @@ const std::map<std::string, known_command>& ours() {
         bare<qapi::query_memory_size_summary>(),
         bare<qapi::query_pci>(),
         bare<qapi::query_commands>(),
+        bare<qapi::query_qmp_schema>(),
         {"qom-list",
          known<qapi::qom_list>([](const json& a) { return qapi::qom_list{a["path"]}; })},
         {"qom-get", known<qapi::qom_get>([](const json& a) {
@@ -120,6 +122,8 @@ TEST_CASE("what is sent to a QEMU is what was recorded, and all of it was record
                 CHECK(json::parse(arguments) == each.arguments);
             seen.push_back(each.command);
         }
+        // The answer to that one is schema.jsonl.
+        seen.emplace_back(qapi::query_qmp_schema::name);
         for (const auto& each : ours())
             CHECK_MESSAGE(std::ranges::count(seen, each.first) > 0, each.first);
     });
@@ -215,6 +219,36 @@ TEST_CASE("QEMU's schema allows what it answers, and what we send") {
             else
                 CHECK(schema.offence_of_event(each.name, each.data) == "");
     });
+}
+
+TEST_CASE("the recorded schema is read, each entity of it") {
+    for (const auto& version : golden_versions()) {
+        CAPTURE(version);
+        const auto lines = read_golden(version, "schema");
+        const auto parsed = qapi::query_qmp_schema::parse(json(lines));
+        REQUIRE(parsed.has_value());
+        CHECK(parsed->size() == lines.size());
+        const auto entity = [&](const std::string& name) {
+            const auto found = std::ranges::find(*parsed, name, &qapi::schema_entity::name);
+            REQUIRE_MESSAGE(found != parsed->end(), name);
+            return *found;
+        };
+        CHECK(entity("device_add").kind == "command");
+        CHECK(entity("RESET").kind == "event");
+        CHECK(entity("str").json_type == "string");
+        const auto arguments = entity(entity("device_add").argument_type);
+        CHECK(std::ranges::count(arguments.members,
+                                 qapi::schema_entity::member{"driver", "str", false}) == 1);
+        CHECK(std::ranges::count(arguments.members,
+                                 qapi::schema_entity::member{"bus", "str", true}) == 1);
+        const auto meta = entity("query-qmp-schema.return.each");
+        CHECK(meta.tag == "meta-type");
+        CHECK(std::ranges::count(meta.variants, "array",
+                                 &qapi::schema_entity::variant::tag_value) == 1);
+        CHECK(std::ranges::count(entity("query-qmp-schema.return.each.meta-type").values,
+                                 "command") == 1);
+        CHECK(entity(entity("query-qmp-schema.return").element_type) == meta);
+    }
 }
 
 TEST_CASE("what the schema forbids is found: of each kind of type that it has") {
