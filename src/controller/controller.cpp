@@ -16,7 +16,7 @@ struct controller::implementation {
         : options(std::move(chosen)), here(options), shared(here.ports()), files(here.files()) {}
 
     use_case begin(operation_options chosen) { return use_case(shared, std::move(chosen)); }
-    monitor_access access() { return {options.greeting_deadline, here.monitors()}; }
+    monitor_access access() { return here.processes().access(options.greeting_deadline); }
 
     controller_options options;
     linux_world here;
@@ -49,9 +49,10 @@ result<std::vector<qemu_process>> controller::read_qemus(bool monitor_clients) c
 }
 
 awaitable<result<std::unique_ptr<monitor>>> controller::connect(std::string guest) const {
-    const auto found = find_to_speak(implementation_->files, guest);
+    auto& self = *implementation_;
+    auto found = co_await self.here.processes().find_to_speak(std::move(guest));
     if (found.has_error()) co_return found.error();
-    co_return co_await connect_monitor(implementation_->files, *found, implementation_->access());
+    co_return co_await connect_monitor(std::move(*found), self.access());
 }
 
 awaitable<result<std::unique_ptr<monitor>>> controller::connect(const qemu_process& process,
@@ -61,23 +62,22 @@ awaitable<result<std::unique_ptr<monitor>>> controller::connect(const qemu_proce
     guest.identity = process.identity;
     guest.process = process;
     guest.monitors.push_back(std::move(address));
-    co_return co_await connect_monitor(implementation_->files, std::move(guest),
-                                       implementation_->access());
+    co_return co_await connect_monitor(std::move(guest), implementation_->access());
 }
 
 awaitable<result<std::string>> controller::run_hmp(std::string guest, std::string line,
                                                    std::chrono::milliseconds deadline) const {
     auto& self = *implementation_;
-    const auto found = find_to_speak(self.files, guest);
+    auto found = co_await self.here.processes().find_to_speak(std::move(guest));
     if (found.has_error()) co_return found.error();
     const bool human_alone = std::ranges::all_of(
         found->monitors, [](const auto& each) { return each.starts_with("hmp:"); });
     if (human_alone) {
-        auto human = co_await connect_human_monitor(self.files, *found, self.access());
+        auto human = co_await connect_human_monitor(std::move(*found), self.access());
         if (human.has_error()) co_return human.error();
         co_return co_await (*human)->call(std::move(line), deadline);
     }
-    auto connected = co_await connect_monitor(self.files, *found, self.access());
+    auto connected = co_await connect_monitor(std::move(*found), self.access());
     if (connected.has_error()) co_return connected.error();
     co_return co_await run_hmp_line(**connected, std::move(line), deadline);
 }

@@ -210,23 +210,34 @@ result<void> check_owner(const guest_reference& guest, std::optional<std::uint32
 
 namespace {
 
-/// An address that was written is its own proof: whoever answers there is meant.
-result<void> prove(const file_tree& files, const guest_reference& guest, int socket) {
-    if (guest.by_address || guest.identity.pid == 0) return {};
-    return prove_peer(files, socket, guest.identity);
-}
-
 /// Where its TCP addresses and abstract names are meant.
 std::int32_t network_of(const guest_reference& guest) {
     return guest.by_address ? 0 : guest.identity.pid;
 }
 
+/// The kernel is asked by the number of our socket, which is another's as soon as we have closed
+/// it: what is found then is about a connection that nobody can use any more.
+awaitable<result<void>> prove(process_identity meant, int socket, monitor_access access) {
+    auto work = [&files = access.files, meant, socket] { return prove_peer(files, socket, meant); };
+    co_return co_await off_the_loop(access.hands, std::move(work));
+}
+
+awaitable<error> name_holder_aside(guest_reference guest, std::string address, error failure,
+                                   monitor_access access) {
+    if (failure.code != error_code::monitor_busy) co_return failure;
+    auto work = [&files = access.files, guest = std::move(guest), address = std::move(address),
+                 failure = std::move(failure)] {
+        return name_holder(files, guest, address, failure);
+    };
+    co_return co_await off_the_loop(access.hands, std::move(work));
+}
+
 /// Calls `connect` with each address until one answers. Where there is another to try, a busy one
 /// is left soon: QEMU greets at once.
 template <class Connection, class Connect>
-awaitable<result<Connection>> first_that_answers(const file_tree& files, guest_reference guest,
-                                                 std::chrono::milliseconds patience,
+awaitable<result<Connection>> first_that_answers(guest_reference guest, monitor_access access,
                                                  Connect connect) {
+    const auto patience = access.greeting_deadline;
     error last{error_code::no_monitor, guest.name(), "there is no monitor to connect to", {}};
     if (guest.monitors.empty() && guest.identity.pid != 0)
         last = {error_code::monitor_gone,
@@ -241,10 +252,12 @@ awaitable<result<Connection>> first_that_answers(const file_tree& files, guest_r
         options.network_of = network_of(guest);
         auto connected = co_await connect(*address, options);
         if (connected.has_error()) {
-            last = name_holder(files, guest, guest.monitors[i], connected.error());
+            last = co_await name_holder_aside(guest, guest.monitors[i], connected.error(), access);
             continue;
         }
-        const auto proven = prove(files, guest, (*connected)->descriptor());
+        // An address that was written is its own proof: whoever answers there is meant.
+        if (guest.by_address || guest.identity.pid == 0) co_return connected;
+        const auto proven = co_await prove(guest.identity, (*connected)->descriptor(), access);
         if (proven.has_value()) co_return connected;
         last = proven.error();
     }
@@ -253,23 +266,24 @@ awaitable<result<Connection>> first_that_answers(const file_tree& files, guest_r
 
 /// What is open already to one of the guest's monitors, nullptr when nothing is. An address may
 /// have been another guest's, or another network's, when it was connected to.
-std::unique_ptr<monitor> share_monitor(const file_tree& files, const guest_reference& guest,
-                                       const monitor_access& access) {
-    for (const auto& address : guest.monitors)
-        if (auto shared = access.open.share(address, network_of(guest))) {
-            // Another QEMU may have the path by now.
-            const bool known = guest.identity.pid != 0;
-            if (!known || prove_peer(files, shared->descriptor(), guest.identity).has_value())
-                return shared;
-        }
-    return nullptr;
+awaitable<std::unique_ptr<monitor>> share_monitor(guest_reference guest, monitor_access access) {
+    for (const auto& address : guest.monitors) {
+        auto shared = access.open.share(address, network_of(guest));
+        if (!shared) continue;
+        // Another QEMU may have the path by now.
+        if (guest.identity.pid == 0) co_return shared;
+        const auto proven = co_await prove(guest.identity, shared->descriptor(), access);
+        if (proven.has_value() && shared->is_open()) co_return shared;
+    }
+    co_return nullptr;
 }
 
 } // namespace
 
-awaitable<result<std::unique_ptr<monitor>>>
-connect_monitor(const file_tree& files, guest_reference guest, const monitor_access& access) {
-    if (auto shared = share_monitor(files, guest, access)) co_return shared;
+awaitable<result<std::unique_ptr<monitor>>> connect_monitor(guest_reference guest,
+                                                            monitor_access access) {
+    auto shared = co_await share_monitor(guest, access);
+    if (shared) co_return shared;
     std::erase_if(guest.monitors, [](const auto& each) { return each.starts_with("hmp:"); });
     if (guest.monitors.empty())
         co_return error{error_code::no_monitor,
@@ -277,16 +291,16 @@ connect_monitor(const file_tree& files, guest_reference guest, const monitor_acc
                         "this QEMU has a human monitor alone, and this needs QMP",
                         {},
                         advice::send_hmp_line};
-    auto connected = co_await first_that_answers<std::unique_ptr<monitor>>(
-        files, guest, access.greeting_deadline, &monitor::connect);
+    auto connected =
+        co_await first_that_answers<std::unique_ptr<monitor>>(guest, access, &monitor::connect);
     if (connected.has_value()) access.open.add(**connected, network_of(guest));
     co_return connected;
 }
 
-awaitable<result<std::unique_ptr<guest_link>>>
-connect_guest(const file_tree& files, guest_reference guest, const monitor_access& access) {
-    if (auto shared = share_monitor(files, guest, access))
-        co_return std::make_unique<qmp_guest_link>(std::move(shared));
+awaitable<result<std::unique_ptr<guest_link>>> connect_guest(guest_reference guest,
+                                                             monitor_access access) {
+    auto shared = co_await share_monitor(guest, access);
+    if (shared) co_return std::make_unique<qmp_guest_link>(std::move(shared));
     const auto connect_link =
         [&](monitor_address address,
             monitor_options options) -> awaitable<result<std::unique_ptr<guest_link>>> {
@@ -300,15 +314,15 @@ connect_guest(const file_tree& files, guest_reference guest, const monitor_acces
         access.open.add(**connected, options.network_of);
         co_return std::make_unique<qmp_guest_link>(std::move(*connected));
     };
-    co_return co_await first_that_answers<std::unique_ptr<guest_link>>(
-        files, std::move(guest), access.greeting_deadline, connect_link);
+    co_return co_await first_that_answers<std::unique_ptr<guest_link>>(std::move(guest), access,
+                                                                       connect_link);
 }
 
-awaitable<result<std::unique_ptr<hmp_monitor>>>
-connect_human_monitor(const file_tree& files, guest_reference guest, const monitor_access& access) {
+awaitable<result<std::unique_ptr<hmp_monitor>>> connect_human_monitor(guest_reference guest,
+                                                                      monitor_access access) {
     std::erase_if(guest.monitors, [](const auto& each) { return !each.starts_with("hmp:"); });
-    return first_that_answers<std::unique_ptr<hmp_monitor>>(
-        files, std::move(guest), access.greeting_deadline, &hmp_monitor::connect);
+    return first_that_answers<std::unique_ptr<hmp_monitor>>(std::move(guest), access,
+                                                            &hmp_monitor::connect);
 }
 
 } // namespace vmplug

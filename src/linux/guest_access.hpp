@@ -3,6 +3,7 @@
 #include "linux/open_monitors.hpp"
 #include "port/file_tree.hpp"
 #include "port/guests.hpp"
+#include "port/worker.hpp"
 
 #include <vmplug/controller.hpp>
 #include <vmplug/hmp_monitor.hpp>
@@ -15,9 +16,14 @@
 namespace vmplug {
 
 /// How a monitor is reached.
+///
+/// Lifetime: the files have to outlive the worker, which may still read them when who asked has
+/// gone.
 struct monitor_access {
-    std::chrono::milliseconds greeting_deadline;
+    const file_tree& files;
+    worker& hands;       ///< looks at /proc: who answers, who holds the monitor
     open_monitors& open; ///< looked at first, and told of what is connected
+    std::chrono::milliseconds greeting_deadline;
 };
 
 /// Resolves a name, a pid, or what `parse_monitor_address` takes. `uid`: only that user's are
@@ -47,15 +53,15 @@ result<void> check_owner(const guest_reference& guest, std::optional<std::uint32
 /// Nothing but the negotiation is sent before it is shown that the guest's process answers.
 /// Errors: those of `monitor::connect`; `monitor_busy` names the holder where it can be found;
 /// `vm_unproven`.
-boost::asio::awaitable<result<std::unique_ptr<monitor>>>
-connect_monitor(const file_tree& files, guest_reference guest, const monitor_access& access);
+boost::asio::awaitable<result<std::unique_ptr<monitor>>> connect_monitor(guest_reference guest,
+                                                                         monitor_access access);
 
 /// The same for human monitors.
 boost::asio::awaitable<result<std::unique_ptr<hmp_monitor>>>
-connect_human_monitor(const file_tree& files, guest_reference guest, const monitor_access& access);
+connect_human_monitor(guest_reference guest, monitor_access access);
 
 /// The same for whichever there is, QMP before HMP, as steps need it.
-boost::asio::awaitable<result<std::unique_ptr<guest_link>>>
-connect_guest(const file_tree& files, guest_reference guest, const monitor_access& access);
+boost::asio::awaitable<result<std::unique_ptr<guest_link>>> connect_guest(guest_reference guest,
+                                                                          monitor_access access);
 
 } // namespace vmplug

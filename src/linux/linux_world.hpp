@@ -23,8 +23,8 @@ public:
 
     const file_tree& files() const { return files_; }
 
-    /// All that this process has, whoever connected.
-    open_monitors& monitors() { return open_; }
+    /// The same guests as the port has.
+    process_guests& processes() { return vms_; }
 
 private:
     file_tree files_;

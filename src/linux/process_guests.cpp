@@ -12,6 +12,11 @@ awaitable<result<guest_reference>> process_guests::find(std::string text,
     co_return co_await off_the_loop(worker_, std::move(work));
 }
 
+awaitable<result<guest_reference>> process_guests::find_to_speak(std::string text) {
+    auto work = [this, text = std::move(text)] { return vmplug::find_to_speak(files_, text); };
+    co_return co_await off_the_loop(worker_, std::move(work));
+}
+
 awaitable<std::optional<qemu_process>> process_guests::read_process(process_identity which) {
     auto work = [this, which] {
         auto process = vmplug::read_process(files_, which.pid);
@@ -28,13 +33,22 @@ awaitable<guest_reference> process_guests::find_again(const operation_record& re
 
 awaitable<result<std::unique_ptr<guest_link>>>
 process_guests::connect(guest_reference guest, std::chrono::milliseconds greeting_deadline) {
-    const monitor_access access{greeting_deadline, open_};
-    co_return co_await connect_guest(files_, std::move(guest), access);
+    co_return co_await connect_guest(std::move(guest), access(greeting_deadline));
 }
 
 awaitable<result<void>> process_guests::find_process(guest_reference& guest,
                                                      const guest_link& link) {
-    co_return vmplug::find_process(files_, guest, link.descriptor());
+    if (!guest.by_address) co_return result<void>();
+    auto work = [this, found = guest,
+                 socket = link.descriptor()]() mutable -> result<guest_reference> {
+        const auto done = vmplug::find_process(files_, found, socket);
+        if (done.has_error()) return done.error();
+        return std::move(found);
+    };
+    auto found = co_await off_the_loop(worker_, std::move(work));
+    if (found.has_error()) co_return found.error();
+    guest = std::move(*found);
+    co_return result<void>();
 }
 
 result<void> process_guests::check_owner(const guest_reference& guest,
