@@ -82,9 +82,8 @@ struct qemu_process {
     std::vector<host_address> hosts;      ///< host= of its command line
     bool may_lock_memory = false;         ///< CAP_IPC_LOCK: no limit applies
     std::uint64_t memlock_soft_bytes = 0; ///< ~0: unlimited
-    std::uint64_t memlock_hard_bytes = 0;
-    std::uint64_t size_bytes = 0;        ///< of its address space; 0: not known
-    std::uint64_t host_memory_bytes = 0; ///< MemTotal of this host; 0: not known
+    std::uint64_t size_bytes = 0;         ///< of its address space; 0: not known
+    std::uint64_t host_memory_bytes = 0;  ///< MemTotal of this host; 0: not known
 };
 
 /// A process that has a VFIO group open.

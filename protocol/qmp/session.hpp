@@ -80,7 +80,6 @@ public:
     std::optional<session_output> next_output();
 
     bool is_ready() const { return phase_ == phase::negotiated; }
-    bool is_closed() const { return phase_ == phase::over; }
     /// What the peer said of itself, once it has.
     const std::optional<greeting>& peer() const { return peer_; }
 

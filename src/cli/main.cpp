@@ -12,8 +12,6 @@
 #include "repl/history_file.hpp"
 #include "repl/repl.hpp"
 
-#include <vmplug/monitor.hpp>
-
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -139,11 +137,9 @@ private:
     }
 
     void progress(const std::string& text) {
-        log_->debug("{}", escape(text));
+        log_->debug("{}", escape_for_terminal(text));
         if (!parsed_.verbose) progress_.show(text);
     }
-
-    static std::string escape(const std::string& text) { return escape_for_terminal(text); }
 
     void wait_for_signals() {
         signals_.async_wait([this](boost::system::error_code aborted, int) {
@@ -179,7 +175,7 @@ private:
         if (!value.contains("manual_commands")) return;
         std::fputs("  To undo it by hand:\n", stderr);
         for (const auto& each : value["manual_commands"])
-            std::fprintf(stderr, "    %s\n", escape(each.get<std::string>()).c_str());
+            std::fprintf(stderr, "    %s\n", escape_for_terminal(each.get<std::string>()).c_str());
     }
 
     command_line parsed_;

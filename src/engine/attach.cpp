@@ -54,7 +54,7 @@ awaitable<operation_report> use_case::attach(std::string guest, std::string devi
     earlier = co_await find_earlier(*ours->book, key);
     if (earlier.has_error()) co_return refusal(earlier.error());
     if (earlier->number != 0) {
-        ours->held = new_leases();
+        ours->held = held_leases(shared_);
         co_return co_await repeat(*ours->book, std::move(*earlier));
     }
     request.device = ours->address;

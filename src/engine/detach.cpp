@@ -80,7 +80,7 @@ awaitable<operation_report> use_case::detach(std::string guest, detach_request r
     if (meant.has_error()) co_return refusal(meant.error());
     if (meant->kind == operation_kind::detach)
         co_return co_await go_on_detaching(book, std::move(*meant), std::move(request), key);
-    auto held = new_leases();
+    held_leases held(shared_);
     if (!options_.dry_run) {
         auto taken = co_await hold_again(held, *meant);
         if (taken.has_error()) co_return refusal(taken.error());

@@ -109,7 +109,7 @@ awaitable<operation_report> use_case::recover_one(records& book, operation_recor
             std::move(record),
             {error_code::device_busy, {}, "another operation works on it: " + holder, {}}};
     }
-    auto held = new_leases();
+    held_leases held(shared_);
     auto taken = co_await hold_again(held, record);
     if (taken.has_error()) co_return left_operation{std::move(record), taken.error()};
     // It may have been settled while we waited.
@@ -136,7 +136,7 @@ awaitable<operation_report> use_case::recover_one(records& book, operation_recor
 
 /// What would be done with an unfinished operation, and on what grounds. Changes nothing.
 awaitable<operation_report> use_case::preview(operation_record record) {
-    auto held = new_leases();
+    held_leases held(shared_);
     if (concerns_guest(record)) {
         const auto turn = co_await take_turn(held, co_await at_.vms.find_again(record));
         if (turn.has_error()) co_return left_operation{std::move(record), turn.error()};
@@ -186,7 +186,7 @@ awaitable<bool> use_case::has_lost(operation_record attached) {
 }
 
 awaitable<operation_report> use_case::take_home(records& book, operation_record attached) {
-    auto held = new_leases();
+    held_leases held(shared_);
     if (!options_.dry_run) {
         auto taken = co_await hold_again(held, attached);
         if (taken.has_error()) co_return left_operation{std::move(attached), taken.error()};

@@ -28,10 +28,6 @@ bool concerns_guest(const operation_record& record) {
     return record.kind == operation_kind::attach || record.kind == operation_kind::detach;
 }
 
-held_leases use_case::new_leases() const {
-    return held_leases(shared_);
-}
-
 result<std::shared_ptr<records>> use_case::open_records() const {
     return options_.dry_run ? at_.store.open_to_read() : at_.store.open();
 }
@@ -39,7 +35,7 @@ result<std::shared_ptr<records>> use_case::open_records() const {
 result<held_device> use_case::hold(const host_facts& known, host_address address) const {
     auto opened = open_records();
     if (opened.has_error()) return opened.error();
-    auto held = new_leases();
+    held_leases held(shared_);
     if (options_.dry_run) {
         auto busy = held.find_holder(known, address);
         return held_device{address, std::move(*opened), std::move(held), std::move(busy)};
@@ -107,7 +103,7 @@ awaitable<std::string> use_case::find_holder(const operation_record& record) con
     const auto device = parse_host_address(field(record.subject, "device"));
     if (device.has_error()) co_return std::string();
     const auto known = co_await at_.reader.read_functions();
-    co_return new_leases().find_holder(known, *device);
+    co_return held_leases(shared_).find_holder(known, *device);
 }
 
 awaitable<result<void>> use_case::take_turn(held_leases& held, guest_reference guest) const {

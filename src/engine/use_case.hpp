@@ -4,6 +4,7 @@
 #include "engine/held_leases.hpp"
 #include "engine/operation_machine.hpp"
 #include "engine/operation_stop.hpp"
+#include "judge/situation.hpp"
 #include "plan/plan_attach.hpp"
 
 #include <vmplug/controller.hpp>
@@ -69,8 +70,6 @@ public:
 
 private:
     // What all of them need.
-    held_leases new_leases() const;
-
     /// To be written to; for a dry run, which makes no file, to be read alone.
     result<std::shared_ptr<records>> open_records() const;
 

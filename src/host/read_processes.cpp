@@ -64,20 +64,17 @@ void for_each_open_file(const file_tree& files, std::int32_t pid, Visit visit) {
 }
 
 /// "Max locked memory  65536  unlimited  bytes"
-void read_memlock_limits(const file_tree& files, qemu_process& process) {
+void read_memlock_limit(const file_tree& files, qemu_process& process) {
     const auto text = files.read(process_path(process.identity.pid) + "/limits");
     const std::string label = "Max locked memory";
     const auto begin = text.has_value() ? text->find(label) : std::string::npos;
     if (begin == std::string::npos) return;
-    std::size_t position = begin + label.size();
-    for (auto* value : {&process.memlock_soft_bytes, &process.memlock_hard_bytes}) {
-        position = text->find_first_not_of(' ', position);
-        if (position == std::string::npos) return;
-        *value = ~std::uint64_t{0};
-        if (text->compare(position, 9, "unlimited") != 0)
-            std::from_chars(text->data() + position, text->data() + text->size(), *value);
-        position = text->find(' ', position);
-    }
+    const auto soft = text->find_first_not_of(' ', begin + label.size());
+    if (soft == std::string::npos) return;
+    process.memlock_soft_bytes = ~std::uint64_t{0};
+    if (text->compare(soft, 9, "unlimited") != 0)
+        std::from_chars(text->data() + soft, text->data() + text->size(),
+                        process.memlock_soft_bytes);
 }
 
 /// The number behind a label of /proc/PID/status or /proc/meminfo.
@@ -289,7 +286,7 @@ private:
         read_rights(files_, process);
         // What a device needs; a command does not.
         if (!wanted_.emulators_first) {
-            read_memlock_limits(files_, process);
+            read_memlock_limit(files_, process);
             process.host_memory_bytes =
                 labelled_number(files_.read_or_empty("/proc/meminfo"), "MemTotal:") << 10;
         }
