@@ -2,8 +2,10 @@
 #include "engine/use_case.hpp"
 #include "host/read_host.hpp"
 #include "host/read_processes.hpp"
+#include "journal/journal.hpp"
 #include "linux/human_monitor.hpp"
 #include "linux/linux_world.hpp"
+#include "port/file_tree.hpp"
 
 #include <algorithm>
 

@@ -5,7 +5,6 @@
 #include "port/guests.hpp"
 #include "port/worker.hpp"
 
-#include <vmplug/controller.hpp>
 #include <vmplug/hmp_monitor.hpp>
 #include <vmplug/host_facts.hpp>
 #include <vmplug/operation.hpp>

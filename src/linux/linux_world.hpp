@@ -8,6 +8,8 @@
 #include "port/file_leases.hpp"
 #include "port/machine_clock.hpp"
 
+#include <vmplug/controller.hpp>
+
 namespace vmplug {
 
 /// This host, its QEMUs and a state directory.

@@ -1,70 +1,148 @@
-"""The layers' arrows: which layer may include what. A new arrow is a decision, made here."""
+"""The layers' arrows. What a layer may use is the `dependencies:` of its library in meson.build: its #includes
+have to be the same, and the sentence "May use ..." of its README. A new arrow is a decision, made there."""
 import graphlib
 import os
 import re
 import sys
 
-# The rooms of src/command, for those who show what they make.
-COMMAND = {"command/complete", "command/handle", "command/render", "command/table", "command/text",
-           "command/typing"}
-
-# layer: (other layers of ours, outside libraries)
-ARROWS = {
-    "include/vmplug": (set(), {"boost/system", "boost/asio", "nlohmann/json_fwd.hpp"}),
-    "protocol/qmp": (set(), {"nlohmann"}),
-    "protocol/hmp": (set(), set()),
-    "protocol/qapi": ({"qmp"}, {"nlohmann"}),
-    "src/value": (set(), set()),
-    "src/port": (set(), {"boost/asio", "netlink"}),
-    "src/host": ({"port"}, {"nlohmann"}),
-    "src/guest": ({"qapi"}, {"nlohmann"}),
-    "src/judge": (set(), set()),
-    "src/plan": ({"judge", "qapi", "step"}, set()),
-    "src/journal": ({"port"}, {"nlohmann", "sqlite3.h"}),
-    "src/monitor": ({"hmp", "port", "qapi", "qmp"}, {"boost/asio", "boost/system", "nlohmann"}),
-    "src/step": ({"port"}, {"boost/asio", "nlohmann"}),
-    "src/engine": ({"judge", "plan", "port", "step"}, {"boost/asio"}),
-    "src/linux": ({"engine", "guest", "hmp", "host", "journal", "monitor", "port", "qapi"},
-                  {"boost/asio", "nlohmann"}),
-    "src/controller": ({"engine", "host", "journal", "linux"}, {"boost/asio"}),
-    "src/command/text": (set(), {"nlohmann"}),
-    "src/command/table": (set(), {"nlohmann"}),
-    "src/command/typing": ({"monitor", "plan", "qapi"}, {"boost/asio", "nlohmann"}),
-    "src/command/render": ({"command/table", "command/text"}, {"nlohmann", "pci/"}),
-    "src/command/handle": ({"command/render", "command/table", "command/text", "command/typing", "controller",
-                            "judge", "plan", "port", "qmp"}, {"boost/asio", "nlohmann"}),
-    "src/command/complete": ({"command/render", "command/table", "command/text", "controller"},
-                             {"boost/asio"}),
-    "src/repl": ({*COMMAND, "monitor", "qapi", "qmp"}, {"boost/asio", "boost/system", "nlohmann"}),
-    "src/cli": ({*COMMAND, "repl"}, {"boost/asio", "boost/system", "spdlog/", "nlohmann"}),
-}
+# Public headers are values, which everybody may use, but for these: what they declare is done by a layer.
+DONE_BY = {"monitor.hpp": "monitor", "hmp_monitor.hpp": "monitor", "step.hpp": "step", "controller.hpp": "controller"}
+# What use cases are asked and answer, and what their world is made by, is declared for who calls the controller,
+# which is above them.
+DECLARED_ABOVE = {("engine", "controller.hpp"), ("linux", "controller.hpp")}
 # Public headers that may show Asio to their reader.
 WITH_ASIO = {"monitor.hpp", "hmp_monitor.hpp", "controller.hpp"}
-OUTSIDE = {"boost/asio", "boost/system", "nlohmann", "netlink", "sqlite3.h", "pci/", "spdlog/"}
-# As they stand in an #include, a room before the folder that it is in.
-NAMES = sorted((re.sub("^(src|protocol)/", "", layer) for layer in ARROWS), key=len, reverse=True)
+
+# A library as it is linked, as it is included (its headers begin so), and as a README calls it.
+OUTSIDE = {
+    "json": (("nlohmann/",), "nlohmann/json"),
+    "fmt": (("fmt/",), "fmt"),
+    # All that is linked for Asio.
+    "threads": (("boost/asio", "boost/system", "thread", "mutex", "condition_variable"), "Asio"),
+    "sqlite3": (("sqlite3.h",), "SQLite"),
+    "libnl-route-3.0": (("netlink/",), "libnl"),
+    "libpci": (("pci/",), "libpci"),
+    "libedit": (("editline/", "histedit.h"), "libedit"),
+    "spdlog": (("spdlog/",), "spdlog"),
+}
+# Said so by who has a thread and no coroutine.
+IN_WORDS = {words: linked for linked, (_, words) in OUTSIDE.items()} | {"a thread": "threads"}
 
 
-def includes(path):
+def rooms():
+    """Each layer by its name: its directory and what its meson.build says."""
+    for top in ("protocol", "src"):
+        for directory, _, names in os.walk(top):
+            if "meson.build" in names and any(name.endswith(".cpp") for name in names):
+                with open(os.path.join(directory, "meson.build")) as file:
+                    yield os.path.relpath(directory, top), directory, file.read()
+
+
+ROOMS = {name: directory for name, directory, _ in rooms()}
+BUILDS = {name: text for name, _, text in rooms()}
+
+
+def layer_of(linked):
+    """`port_layer`, `command_table`, `qmp`: as its directory is called; else nothing of ours."""
+    name = linked.removesuffix("_layer")
+    return next((each for each in (name, name.replace("_", "/", 1)) if each in ROOMS), None)
+
+
+def links(name):
+    """What a layer's libraries and programs are linked with, for themselves."""
+    found = set()
+    for target in re.findall(r"(?:static_library|executable)\((.*?)\)\n", BUILDS[name], re.S):
+        listed = re.search(r"dependencies: \[(.*?)\]", target, re.S)
+        text = re.sub(r"dependency\('([^']+)'(?:[^()]|\([^()]*\))*\)", r"\1", listed[1])
+        text = re.sub(r"_found\.partial_dependency\([^)]*\)", "", text)
+        found |= {each.strip() for each in text.split(",")}
+    own = {each for each in found if layer_of(each) == name}
+    # Of the values' public headers; what spdlog is compiled with.
+    return {layer_of(each) or each for each in found - own} - {"boost", "fmt" if "spdlog" in found else ""}
+
+
+def included(path):
     with open(path) as file:
         for line in file:
             if found := re.match(r'\s*#include\s+([<"])([^>"]+)[>"]', line):
                 yield found[1] == '"', found[2]
 
 
-def wrong(layer, path):
-    ours, outside = ARROWS[layer]
-    name = re.sub("^(src|protocol)/", "", layer)
-    for quoted, included in includes(path):
-        of = next((each for each in NAMES if included.startswith(each + "/")), included)
-        if quoted and of != name and of not in ours:
-            yield included
-        library = next((each for each in OUTSIDE if included.startswith(each)), None)
-        if not quoted and library and not any(included.startswith(each) for each in outside):
-            yield included
-        if layer == "include/vmplug" and included.startswith("boost/asio") \
-                and os.path.basename(path) not in WITH_ASIO:
-            yield included
+# As they stand in an #include, a room before the folder that it is in.
+NAMES = sorted(ROOMS, key=len, reverse=True)
+
+
+def used(name, path):
+    """What a file of that layer uses, each with the #include that says so."""
+    for quoted, header in included(path):
+        if quoted:
+            yield next((each for each in NAMES if header.startswith(each + "/")), header), header
+        elif header.startswith("vmplug/"):
+            public = header.removeprefix("vmplug/")
+            if (name, public) not in DECLARED_ABOVE:
+                yield DONE_BY.get(public, "value"), header
+        else:
+            for linked, (begins, _) in OUTSIDE.items():
+                if any(header == each or (header.startswith(each) and not each.isalpha()) for each in begins):
+                    yield linked, header
+
+
+def files_of(directory):
+    return sorted(name for name in os.listdir(directory) if name.endswith((".hpp", ".cpp")))
+
+
+def compare_includes(name):
+    allowed, seen = links(name), set()
+    for file in files_of(ROOMS[name]):
+        path = os.path.join(ROOMS[name], file)
+        for of, header in used(name, path):
+            seen.add(of)
+            if of != name and of not in allowed:
+                yield f"{path}: includes {header}, and {ROOMS[name]}/meson.build does not list {of}"
+    for needless in sorted(allowed - seen - {"value"}):
+        yield f"{ROOMS[name]}/meson.build: lists {needless}, and nothing there includes it"
+
+
+def read_sentence(text):
+    """What "May use ..." says: layers and libraries, as meson.build calls them."""
+    found = re.search(r"\b[Mm]ay use:? (.*?)(?:\. |;|\.?$)", re.sub(r"\s+", " ", text))
+    if not found:
+        return None
+    words = re.sub(r"\([^)]*\)", "", found[1]).replace("`", "")
+    parts = (re.sub(r" for .*", "", each).strip() for each in re.split(r", | and ", words))
+    return {{"include": "value"}.get(each, IN_WORDS.get(each, each.removeprefix("protocol/")))
+            for each in parts if each and each != "nothing"}
+
+
+def compare_readme(name):
+    path = os.path.join(ROOMS[name], "README.md")
+    if not os.path.exists(path):
+        yield f"{path}: is missing"
+        return
+    with open(path) as file:
+        text = file.read()
+    said = read_sentence(text)
+    if said is None:
+        yield f"{path}: does not say what it may use"
+        return
+    of = ROOMS[name].split("/")[1]
+    said = {f"{of}/{each}" if f"{of}/{each}" in ROOMS and each not in ROOMS else each for each in said}
+    for each in sorted(links(name) - said):
+        yield f"{path}: does not say that it may use {each}, which its meson.build lists"
+    for each in sorted(said - links(name)):
+        yield f"{path}: says that it may use {each}, which its meson.build does not list"
+    named = set(re.findall(r"`(?:\w+/)*(\w+)(?:\.[hc]pp)?`", text))
+    for each in sorted({file.rsplit(".", 1)[0] for file in files_of(ROOMS[name])} - named - {"main"}):
+        yield f"{path}: does not name `{each}`"
+
+
+def public_headers():
+    for file in files_of("include/vmplug"):
+        for quoted, header in included(os.path.join("include/vmplug", file)):
+            fine = header.startswith(("vmplug/", "boost/system/")) or "/" not in header \
+                or header == "nlohmann/json_fwd.hpp" or (header.startswith("boost/asio/") and file in WITH_ASIO)
+            if quoted or not fine:
+                yield f"include/vmplug/{file}: includes {header}"
 
 
 # What has no command line under it: verbs and options are named by src/command and those above it alone.
@@ -87,37 +165,39 @@ def texts(path):
                 yield from ((number, text) for text in re.findall(r'"((?:[^"\\]|\\.)*)"', code))
 
 
+def words_of_the_edge(directory, words):
+    for file in files_of(directory):
+        path = os.path.join(directory, file)
+        for number, text in texts(path):
+            if words.search(text):
+                yield f"{path}:{number}: has a word of the command line: {text}"
+
+
 def cycle():
     try:
-        graphlib.TopologicalSorter({re.sub("^(src|protocol)/", "", layer): ours
-                                    for layer, (ours, _) in ARROWS.items()}).prepare()
+        graphlib.TopologicalSorter({name: links(name) for name in ROOMS}).prepare()
     except graphlib.CycleError as found:
         yield "a circle of arrows: " + " <- ".join(found.args[1])
 
 
-def main():
-    failures, files = list(cycle()), 0
-    words = command_line_words()
-    known = {os.path.normpath(layer) for layer in ARROWS}
+def homeless():
+    known = {"include/vmplug", *ROOMS.values()}
     for top in ("include/vmplug", "protocol", "src"):
-        for directory, _, names in os.walk(top):
-            layer = next((each for each in known if (directory + "/").startswith(each + "/")), None)
-            for name in names:
-                if not name.endswith((".hpp", ".cpp")):
-                    continue
-                files += 1
-                path = os.path.join(directory, name)
-                if layer is None:
-                    failures.append(f"{path}: belongs to no layer")
-                    continue
-                failures += [f"{path}: includes {each}" for each in wrong(layer, path)]
-                if not layer.startswith(EDGE):
-                    failures += [f"{path}:{number}: has a word of the command line: {text}"
-                                 for number, text in texts(path) if words.search(text)]
-    for layer in known:
-        if not os.path.exists(os.path.join(layer, "README.md")) and not layer.startswith(("include", "src/value")):
-            failures.append(f"{layer}: has no README.md")
-    print("\n".join(failures) or f"{files} files keep to their arrows")
+        for directory, _, _ in os.walk(top):
+            if directory not in known:
+                yield from (f"{directory}/{file}: belongs to no layer" for file in files_of(directory))
+
+
+def main():
+    failures = [*cycle(), *public_headers(), *homeless()]
+    words = command_line_words()
+    for name, directory in sorted(ROOMS.items()):
+        failures += [*compare_includes(name), *compare_readme(name)]
+        if not directory.startswith(EDGE):
+            failures += words_of_the_edge(directory, words)
+    failures += words_of_the_edge("include/vmplug", words)
+    files = sum(len(files_of(each)) for each in ("include/vmplug", *ROOMS.values()))
+    print("\n".join(failures) or f"{files} files in {len(ROOMS)} layers keep to their arrows")
     return 1 if failures or files < 50 else 0
 
 
