@@ -5,7 +5,9 @@
 #include "journal/journal.hpp"
 #include "linux/human_monitor.hpp"
 #include "linux/linux_world.hpp"
-#include "port/file_tree.hpp"
+#include "system/file_tree.hpp"
+
+#include <vmplug/controller.hpp>
 
 #include <algorithm>
 

@@ -1,5 +1,7 @@
 #include "engine/operation_runner.hpp"
 
+#include <vmplug/step.hpp>
+
 namespace vmplug {
 
 using boost::asio::awaitable;

@@ -5,7 +5,7 @@
 #include "engine/run_operation.hpp"
 #include "engine/world.hpp"
 
-#include <vmplug/controller.hpp>
+#include <vmplug/operation_options.hpp>
 
 namespace vmplug {
 

@@ -7,7 +7,9 @@
 #include "judge/situation.hpp"
 #include "plan/plan_attach.hpp"
 
-#include <vmplug/controller.hpp>
+#include <vmplug/guest_view.hpp>
+#include <vmplug/operation_options.hpp>
+#include <vmplug/operation_report.hpp>
 
 namespace vmplug {
 

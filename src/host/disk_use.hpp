@@ -2,7 +2,7 @@
 
 #include "host/function_paths.hpp"
 #include "host/mounts.hpp"
-#include "port/file_tree.hpp"
+#include "system/file_tree.hpp"
 
 #include <vmplug/host_facts.hpp>
 

@@ -2,7 +2,7 @@
 
 #include "host/process_sockets.hpp"
 #include "host/read_processes.hpp"
-#include "port/network_namespace.hpp"
+#include "system/network_namespace.hpp"
 
 #include <algorithm>
 

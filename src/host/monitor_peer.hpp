@@ -1,6 +1,6 @@
 #pragma once
 
-#include "port/file_tree.hpp"
+#include "system/file_tree.hpp"
 
 #include <vmplug/host_facts.hpp>
 

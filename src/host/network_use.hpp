@@ -1,7 +1,7 @@
 #pragma once
 
-#include "port/file_tree.hpp"
-#include "port/network.hpp"
+#include "system/file_tree.hpp"
+#include "system/network.hpp"
 
 #include <vmplug/host_facts.hpp>
 

@@ -1,6 +1,6 @@
 #include "host/process_sockets.hpp"
 
-#include "port/socket_file.hpp"
+#include "system/socket_file.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "host/qemu_command_line.hpp"
-#include "port/file_tree.hpp"
-#include "port/tcp_sockets.hpp"
-#include "port/unix_sockets.hpp"
+#include "system/file_tree.hpp"
+#include "system/tcp_sockets.hpp"
+#include "system/unix_sockets.hpp"
 
 #include <map>
 #include <memory>

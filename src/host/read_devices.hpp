@@ -1,7 +1,7 @@
 #pragma once
 
 #include "host/function_paths.hpp"
-#include "port/file_tree.hpp"
+#include "system/file_tree.hpp"
 
 #include <vmplug/host_facts.hpp>
 

@@ -1,7 +1,7 @@
 #include "host/read_process_view.hpp"
 
 #include "host/device_rules.hpp"
-#include "port/child_task.hpp"
+#include "system/child_task.hpp"
 
 #include <array>
 #include <cerrno>

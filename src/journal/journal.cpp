@@ -2,7 +2,7 @@
 
 #include "journal/record_text.hpp"
 #include "journal/sqlite.hpp"
-#include "port/private_directory.hpp"
+#include "system/private_directory.hpp"
 
 #include <cerrno>
 #include <cstdio>

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "journal/journal.hpp"
-#include "port/worker.hpp"
+#include "system/worker.hpp"
 
 #include <mutex>
 #include <optional>

@@ -4,7 +4,7 @@
 #include "host/read_processes.hpp"
 #include "linux/hmp_guest_link.hpp"
 #include "linux/qmp_guest_link.hpp"
-#include "port/file_owner.hpp"
+#include "system/file_owner.hpp"
 
 #include <algorithm>
 #include <array>

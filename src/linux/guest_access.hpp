@@ -1,9 +1,9 @@
 #pragma once
 
 #include "linux/open_monitors.hpp"
-#include "port/file_tree.hpp"
 #include "port/guests.hpp"
-#include "port/worker.hpp"
+#include "system/file_tree.hpp"
+#include "system/worker.hpp"
 
 #include <vmplug/hmp_monitor.hpp>
 #include <vmplug/host_facts.hpp>

@@ -1,7 +1,7 @@
 #include "linux/hmp_guest_link.hpp"
 
 #include "guest/qemu_words.hpp"
-#include "port/machine_clock.hpp"
+#include "system/machine_clock.hpp"
 
 namespace vmplug {
 

@@ -2,8 +2,8 @@
 
 #include "host/read_processes.hpp"
 #include "linux/netdev_survey.hpp"
-#include "port/child_task.hpp"
-#include "port/link_messages.hpp"
+#include "system/child_task.hpp"
+#include "system/link_messages.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "port/file_tree.hpp"
 #include "port/host_control.hpp"
+#include "system/file_tree.hpp"
 
 namespace vmplug {
 

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "port/file_tree.hpp"
 #include "port/host_reader.hpp"
-#include "port/worker.hpp"
+#include "system/file_tree.hpp"
+#include "system/worker.hpp"
 
 namespace vmplug {
 

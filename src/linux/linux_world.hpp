@@ -5,10 +5,10 @@
 #include "linux/linux_host_control.hpp"
 #include "linux/linux_host_reader.hpp"
 #include "linux/process_guests.hpp"
-#include "port/file_leases.hpp"
-#include "port/machine_clock.hpp"
+#include "system/file_leases.hpp"
+#include "system/machine_clock.hpp"
 
-#include <vmplug/controller.hpp>
+#include <vmplug/controller_options.hpp>
 
 namespace vmplug {
 

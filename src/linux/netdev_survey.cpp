@@ -1,8 +1,9 @@
 #include "linux/netdev_survey.hpp"
 
 #include "host/read_processes.hpp"
-#include "port/child_task.hpp"
-#include "port/link_messages.hpp"
+#include "port/netdev_rules.hpp"
+#include "system/child_task.hpp"
+#include "system/link_messages.hpp"
 
 #include <algorithm>
 #include <charconv>

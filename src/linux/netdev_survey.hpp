@@ -1,7 +1,7 @@
 #pragma once
 
-#include "port/file_tree.hpp"
 #include "port/netdev_state.hpp"
+#include "system/file_tree.hpp"
 
 namespace vmplug {
 

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "linux/guest_access.hpp"
-#include "port/file_tree.hpp"
-#include "port/worker.hpp"
+#include "system/file_tree.hpp"
+#include "system/worker.hpp"
 
 namespace vmplug {
 

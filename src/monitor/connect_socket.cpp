@@ -1,6 +1,6 @@
 #include "monitor/connect_socket.hpp"
 
-#include "port/network_namespace.hpp"
+#include "system/network_namespace.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>

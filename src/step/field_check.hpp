@@ -1,6 +1,6 @@
 #pragma once
 
-#include "port/link_messages.hpp"
+#include "port/netdev_rules.hpp"
 
 #include <vmplug/operation.hpp>
 

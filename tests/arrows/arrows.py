@@ -7,9 +7,6 @@ import sys
 
 # Public headers are values, which everybody may use, but for these: what they declare is done by a layer.
 DONE_BY = {"monitor.hpp": "monitor", "hmp_monitor.hpp": "monitor", "step.hpp": "step", "controller.hpp": "controller"}
-# What use cases are asked and answer, and what their world is made by, is declared for who calls the controller,
-# which is above them.
-DECLARED_ABOVE = {("engine", "controller.hpp"), ("linux", "controller.hpp")}
 # Public headers that may show Asio to their reader.
 WITH_ASIO = {"monitor.hpp", "hmp_monitor.hpp", "controller.hpp"}
 
@@ -78,9 +75,7 @@ def used(name, path):
         if quoted:
             yield next((each for each in NAMES if header.startswith(each + "/")), header), header
         elif header.startswith("vmplug/"):
-            public = header.removeprefix("vmplug/")
-            if (name, public) not in DECLARED_ABOVE:
-                yield DONE_BY.get(public, "value"), header
+            yield DONE_BY.get(header.removeprefix("vmplug/"), "value"), header
         else:
             for linked, (begins, _) in OUTSIDE.items():
                 if any(header == each or (header.startswith(each) and not each.isalpha()) for each in begins):

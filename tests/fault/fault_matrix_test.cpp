@@ -4,8 +4,6 @@
 #include "fault/bench.hpp"
 #include "step/step_kind.hpp"
 
-#include <vmplug/controller.hpp>
-
 using namespace vmplug;
 using namespace vmplug::testing;
 

@@ -1,5 +1,5 @@
 #include "host/read_processes.hpp"
-#include "port/tcp_sockets.hpp"
+#include "system/tcp_sockets.hpp"
 
 #include <doctest/doctest.h>
 

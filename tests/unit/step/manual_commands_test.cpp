@@ -1,7 +1,7 @@
 #include "step/steps.hpp"
 
-#include <vmplug/controller.hpp>
 #include <vmplug/plan.hpp>
+#include <vmplug/step.hpp>
 
 #include <doctest/doctest.h>
 

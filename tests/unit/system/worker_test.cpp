@@ -1,4 +1,4 @@
-#include "port/worker.hpp"
+#include "system/worker.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>

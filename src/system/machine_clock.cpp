@@ -1,4 +1,4 @@
-#include "port/machine_clock.hpp"
+#include "system/machine_clock.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>

@@ -1,4 +1,4 @@
-#include "port/file_owner.hpp"
+#include "system/file_owner.hpp"
 
 #include <algorithm>
 #include <cstdlib>

@@ -1,4 +1,4 @@
-#include "port/socket_file.hpp"
+#include "system/socket_file.hpp"
 
 #include <array>
 #include <climits>

@@ -1,4 +1,5 @@
-#include "port/link_messages.hpp"
+#include "port/netdev_rules.hpp"
+#include "system/link_messages.hpp"
 
 #include <doctest/doctest.h>
 

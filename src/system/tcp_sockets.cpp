@@ -1,4 +1,4 @@
-#include "port/tcp_sockets.hpp"
+#include "system/tcp_sockets.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -1,4 +1,6 @@
-#include "port/link_messages.hpp"
+#include "system/link_messages.hpp"
+
+#include "port/netdev_rules.hpp"
 
 #include <algorithm>
 #include <array>
@@ -19,8 +21,6 @@ namespace {
 using message_pointer = std::unique_ptr<nl_msg, void (*)(nl_msg*)>;
 using link_attributes = std::array<nlattr*, IFLA_MAX + 1>;
 
-constexpr std::size_t mac_bytes_max = 32;         // MAX_ADDR_LEN of the kernel
-constexpr std::size_t alternative_name_max = 127; // ALTIFNAMSIZ - 1
 constexpr char digits[] = "0123456789abcdef";
 
 std::string text_of(nlattr* attribute) {
@@ -136,33 +136,6 @@ result<std::size_t> put_settings(nl_msg* message, const link_change& change) {
 }
 
 } // namespace
-
-bool is_netdev_name(std::string_view name) {
-    if (name.empty() || name.size() >= IFNAMSIZ || name == "." || name == "..") return false;
-    return std::ranges::none_of(name, [](char c) {
-        return c == '/' || c == ':' || c == '\0' || std::isspace(static_cast<unsigned char>(c));
-    });
-}
-
-bool is_alternative_name(std::string_view name) {
-    return !name.empty() && name.size() <= alternative_name_max &&
-           std::ranges::none_of(
-               name, [](char c) { return std::iscntrl(static_cast<unsigned char>(c)) != 0; });
-}
-
-std::string parse_mac(std::string_view text) {
-    std::string bytes;
-    while (true) {
-        unsigned value = 0;
-        const auto part = text.substr(0, text.find(':'));
-        const auto [end, bad] = std::from_chars(part.data(), part.data() + part.size(), value, 16);
-        if (part.size() != 2 || bad != std::errc() || end != part.data() + 2) return {};
-        bytes += static_cast<char>(value);
-        if (part.size() == text.size()) break;
-        text.remove_prefix(3);
-    }
-    return bytes.size() <= mac_bytes_max ? bytes : std::string();
-}
 
 std::vector<std::string> link_dump_requests() {
     return {dump_request(RTM_GETLINK, true), dump_request(RTM_GETADDR, false)};

@@ -1,6 +1,6 @@
-#include "port/unix_sockets.hpp"
+#include "system/unix_sockets.hpp"
 
-#include "port/network_namespace.hpp"
+#include "system/network_namespace.hpp"
 
 #include <array>
 #include <cerrno>

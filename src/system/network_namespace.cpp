@@ -1,4 +1,4 @@
-#include "port/network_namespace.hpp"
+#include "system/network_namespace.hpp"
 
 #include <cerrno>
 #include <cstdlib>

@@ -1,6 +1,6 @@
-#include "port/file_lock.hpp"
+#include "system/file_lock.hpp"
 
-#include "port/private_directory.hpp"
+#include "system/private_directory.hpp"
 
 #include <algorithm>
 #include <array>

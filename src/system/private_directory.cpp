@@ -1,4 +1,4 @@
-#include "port/private_directory.hpp"
+#include "system/private_directory.hpp"
 
 #include <cerrno>
 #include <cstdlib>

@@ -1,4 +1,4 @@
-#include "port/child_task.hpp"
+#include "system/child_task.hpp"
 
 #include <doctest/doctest.h>
 

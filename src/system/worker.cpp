@@ -1,4 +1,4 @@
-#include "port/worker.hpp"
+#include "system/worker.hpp"
 
 #include <csignal>
 #include <system_error>

@@ -1,4 +1,4 @@
-#include "port/network.hpp"
+#include "system/network.hpp"
 
 #include <array>
 #include <cerrno>

@@ -1,4 +1,4 @@
-#include "port/file_lock.hpp"
+#include "system/file_lock.hpp"
 
 #include <doctest/doctest.h>
 

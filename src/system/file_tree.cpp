@@ -1,4 +1,4 @@
-#include "port/file_tree.hpp"
+#include "system/file_tree.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
-#include "port/file_leases.hpp"
+#include "system/file_leases.hpp"
 
-#include "port/file_lock.hpp"
+#include "system/file_lock.hpp"
 
 namespace vmplug {
 namespace {
