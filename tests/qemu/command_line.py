@@ -12,7 +12,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
-from lab_tool import VMPLUG, Qmp, expect, run_tests, vmplug, wait_until
+from lab_tool import VMPLUG, Qmp, Result, expect, run_tests, vmplug, wait_until
 
 work = tempfile.TemporaryDirectory(prefix="vmplug-test.")
 HOSTILE = "x\x1b[2J\x1b]0;owned\x07\nfree"
@@ -432,6 +432,36 @@ def a_look_needs_no_room_on_the_disk():
     expect("No space left" in run.stdout and run.stdout.endswith("\n3\n"), run)
 
 
+def threads_of(*arguments):
+    """How many threads one run of vmplug began, as the kernel saw it, and what it answered."""
+    log = work.name + "/clones"
+    run = subprocess.run(["strace", "-f", "-qq", "-e", "trace=clone,clone3", "-e", "signal=none", "-o", log,
+                          VMPLUG, *arguments, "--json", "--state-dir", work.name + "/threads"],
+                         capture_output=True, text=True, timeout=60)
+    with open(log) as file:
+        begun = sum("CLONE_THREAD" in line and "= -1 " not in line for line in file)
+    return begun, Result(run)
+
+
+def what_only_looks_begins_no_thread():
+    device = min(os.listdir("/sys/bus/pci/devices"), default="0000:00:00.0")
+    # Nothing is at that address: what is asked for cannot be done.
+    nowhere = "fffe:ff:1f.7"
+    with Qemu("atropos") as qemu:
+        for code, *words in ((0, "list"), (0, "operations"), (0, "vms"), (0, "devices"), (0, "explain", "host_io"),
+                             (0, "ports", "atropos"), (0, "ports", "qmp:" + qemu.socket()), (0, "list", "atropos"),
+                             (None, "check", device, "--vm", "atropos"), (0, "qmp", "atropos", "query-status"),
+                             (None, "attach", "atropos", device, "--dry-run"), (0, "recover", "--dry-run"),
+                             (3, "attach", "atropos", nowhere), (3, "attach", "nobody", nowhere),
+                             (3, "detach", "atropos", "nic0", "--dry-run"), (3, "bind", nowhere)):
+            begun, result = threads_of(*words)
+            expect(result.json and code in (None, result.code), f"{words}: {result}")
+            expect(begun == 0, f"{words}: {begun} threads")
+        # The records have one, where they may be written to.
+        begun, result = threads_of("attach", "atropos", nowhere, "--request-id", "thread")
+        expect(result.code == 3 and begun == 1, f"{begun} threads: {result}")
+
+
 def a_reader_that_leaves_does_no_harm():
     run = subprocess.run(f"{VMPLUG} explain | head -1", shell=True, capture_output=True, text=True)
     expect(run.returncode == 0 and run.stdout.startswith("CODE") and not run.stderr, run)
@@ -474,6 +504,6 @@ def nothing_unfinished_is_said():
 try:
     run_tests([each for name, each in list(globals().items())
                if callable(each) and getattr(each, "__module__", "") == "__main__" and name.islower()
-               and name not in ("text", "acting", "candidates", "fall_silent", "stop")])
+               and name not in ("text", "acting", "candidates", "fall_silent", "stop", "threads_of")])
 finally:
     work.cleanup()
