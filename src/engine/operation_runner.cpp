@@ -74,9 +74,9 @@ awaitable<std::vector<std::string>> operation_runner::look(operation_machine& ma
     std::vector<std::string> sights(machine.record().steps.size());
     for (auto now = machine.next(); now.kind == action_kind::probe; now = machine.next()) {
         const auto& step = machine.record().steps[now.step];
+        // The record was checked: its kinds are known.
         const auto* kind = find_step_kind(step.planned.kind);
-        result<presence> seen = error{error_code::journal_corrupt, step.planned.kind, {}, {}};
-        if (kind) seen = co_await kind->probe(context, step.planned.arguments, step.prior_state);
+        const auto seen = co_await kind->probe(context, step.planned.arguments, step.prior_state);
         sights[now.step] = sight_name(seen);
         machine.probed(seen);
     }

@@ -1,6 +1,7 @@
 #include "engine/run_operation.hpp"
 
 #include <chrono>
+#include <cstdlib>
 #include <utility>
 
 namespace vmplug {
@@ -9,20 +10,12 @@ namespace {
 using boost::asio::awaitable;
 using std::chrono::microseconds;
 
-error unknown_kind(const step_record& step) {
-    return {error_code::journal_corrupt, step.planned.kind,
-            "the journal names a kind of step that this vmplug does not know",
-            "use the version of vmplug that wrote it"};
-}
-
-/// The kind of a step whose fields are what they have to be: nothing is done with a record on its
-/// word alone.
-result<const step_kind_handler*> believe(const step_record& step) {
+/// Nothing is done with a record on its word alone: it was checked as a whole before it goes on
+/// (`check_record`), and so was the one that a way home is planned from.
+const step_kind_handler& kind_of(const step_record& step) {
     const auto* kind = find_step_kind(step.planned.kind);
-    if (!kind) return unknown_kind(step);
-    const auto fine = kind->check(step.planned.arguments, step.prior_state);
-    if (fine.has_error()) return fine.error();
-    return kind;
+    if (!kind) std::abort();
+    return *kind;
 }
 
 /// What cannot be written down so that it is believed later is not touched.
@@ -41,14 +34,10 @@ awaitable<void> observe(operation_machine& machine, step_context& context, std::
         machine.observed(context.why_stopped(step.planned.kind));
         co_return;
     }
-    const auto kind = believe(step);
-    if (kind.has_error()) {
-        machine.observed(kind.error());
-        co_return;
-    }
-    auto prior = co_await (*kind)->observe(context, step.planned.arguments);
+    const auto& kind = kind_of(step);
+    auto prior = co_await kind.observe(context, step.planned.arguments);
     if (prior.has_value()) {
-        const auto fine = (*kind)->check(step.planned.arguments, *prior);
+        const auto fine = kind.check(step.planned.arguments, *prior);
         if (fine.has_error()) prior = not_recordable(step, fine.error());
     }
     machine.observed(std::move(prior));
@@ -57,12 +46,7 @@ awaitable<void> observe(operation_machine& machine, step_context& context, std::
 awaitable<void> apply(operation_machine& machine, step_context& context, std::size_t i) {
     auto& step = machine.record().steps[i];
     const auto begin = context.time.now();
-    const auto kind = believe(step);
-    if (kind.has_error()) {
-        machine.applied(kind.error());
-        co_return;
-    }
-    auto found = co_await (*kind)->apply(context, step.planned.arguments, step.prior_state);
+    auto found = co_await kind_of(step).apply(context, step.planned.arguments, step.prior_state);
     step.duration = std::chrono::duration_cast<microseconds>(context.time.now() - begin);
     if (found.has_error()) {
         machine.applied(found.error());
@@ -74,23 +58,15 @@ awaitable<void> apply(operation_machine& machine, step_context& context, std::si
 
 awaitable<void> probe(operation_machine& machine, step_context& context, std::size_t i) {
     const auto& step = machine.record().steps[i];
-    const auto kind = believe(step);
-    if (kind.has_error()) {
-        machine.probed(kind.error());
-        co_return;
-    }
-    machine.probed(co_await (*kind)->probe(context, step.planned.arguments, step.prior_state));
+    const auto& kind = kind_of(step);
+    machine.probed(co_await kind.probe(context, step.planned.arguments, step.prior_state));
 }
 
 awaitable<void> revert(operation_machine& machine, step_context& context, company& others,
                        std::size_t i) {
     const auto& step = machine.record().steps[i];
-    const auto kind = believe(step);
-    if (kind.has_error()) {
-        machine.reverted(kind.error());
-        co_return;
-    }
-    if ((*kind)->sharers() != shared_by::nobody) {
+    const auto& kind = kind_of(step);
+    if (kind.sharers() != shared_by::nobody) {
         const auto taken_over = co_await others.take_over(machine.record(), i);
         if (taken_over.has_error()) machine.cannot_tell(taken_over.error());
         if (taken_over.has_value() && *taken_over) machine.handed_over();
@@ -100,7 +76,7 @@ awaitable<void> revert(operation_machine& machine, step_context& context, compan
     auto stop = std::exchange(context.stop, {});
     // What is taken back is what was there in our turn.
     auto let_others = std::exchange(context.let_others, nullptr);
-    auto undone = co_await (*kind)->revert(context, step.planned.arguments, step.prior_state);
+    auto undone = co_await kind.revert(context, step.planned.arguments, step.prior_state);
     context.stop = std::move(stop);
     context.let_others = std::move(let_others);
     machine.reverted(undone);
@@ -122,7 +98,8 @@ awaitable<void> save(operation_machine& machine, records& book, clock& time,
 awaitable<void> run_operation(operation_machine& machine, records& book, step_context& context,
                               const run_observer& observer, company& others,
                               std::vector<operation_record>& along) {
-    for (auto now = machine.next(); now.kind != action_kind::finish; now = machine.next()) {
+    for (;;) {
+        const auto now = machine.next();
         const bool visible = now.kind == action_kind::apply || now.kind == action_kind::revert;
         if (visible && observer) observer(machine.record(), now);
         switch (now.kind) {
@@ -145,7 +122,7 @@ awaitable<void> run_operation(operation_machine& machine, records& book, step_co
             machine.revised(co_await others.plan_home(machine.record()));
             break;
         case action_kind::finish:
-            break;
+            co_return;
         }
     }
 }

@@ -1,10 +1,24 @@
 #include "engine/sharing.hpp"
 
 #include "plan/plan_return.hpp"
+#include "step/step_kind.hpp"
 
 namespace vmplug {
 
 using boost::asio::awaitable;
+
+namespace {
+
+/// What it says of the way home would go into the record of the detach, which waits instead: it is
+/// no damage of its own.
+error not_believed(const operation_record& attached, const error& why) {
+    return {error_code::journal_unavailable,
+            "operation " + std::to_string(attached.number),
+            "its record cannot be believed: " + why.where + ": " + why.text,
+            {}};
+}
+
+} // namespace
 
 awaitable<result<void>> use_case::sharing::save(std::vector<operation_record> heirs) {
     for (auto& heir : heirs)
@@ -15,6 +29,8 @@ awaitable<result<void>> use_case::sharing::save(std::vector<operation_record> he
 awaitable<result<std::vector<step>>> use_case::sharing::plan_home(const operation_record& detach) {
     const auto attached = co_await book_.load(detach.releases);
     if (attached.has_error()) co_return attached.error();
+    if (const auto fine = check_record(*attached); fine.has_error())
+        co_return not_believed(*attached, fine.error());
     const auto seen = co_await operation_.look_around(book_);
     if (seen.has_error()) co_return seen.error();
     const auto saved = co_await save(hand_over(*attached, *seen));

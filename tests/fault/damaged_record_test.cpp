@@ -95,6 +95,63 @@ TEST_CASE("a record that is damaged while its turn is waited for is not used") {
     CHECK(on.world.faults.changes() == acts);
 }
 
+TEST_CASE("a way home that is told by a damaged record is not taken") {
+    bench on;
+    attach_first(on);
+    const auto attached = on.last.number;
+    on.world.set_paused(on.world.guests["web"], true);
+    REQUIRE(on.run(detach));
+    REQUIRE(on.report.ended == outcome::unplug_pending);
+    const auto sound = on.disk.rows.at(attached);
+    for (auto& each : on.disk.rows.at(attached).steps)
+        if (each.planned.kind == step_kind::set_binding) each.prior_state["driver"] = "../x";
+    on.world.set_paused(on.world.guests["web"], false);
+    REQUIRE(on.run(detach));
+    REQUIRE(on.last.failure.has_value());
+    CHECK(on.last.failure->code == error_code::journal_unavailable);
+    CHECK(on.report.ended == outcome::unknown);
+    CHECK(on.world.devices.at(left).driver == "vfio-pci");
+    CHECK(on.world.devices.at(left).driver_override == "vfio-pci");
+    // It is open as long as that is so.
+    on.disk.rows.at(attached) = sound;
+    REQUIRE(on.recover());
+    CHECK(on.disk.open().empty());
+    CHECK(on.world.devices.at(left).driver == "e1000");
+}
+
+TEST_CASE("what is there and could not be believed later is not touched") {
+    bench on;
+    auto& device = on.world.devices.at(left);
+    device.driver = device.native_driver = "a driver/../x";
+    REQUIRE(on.run(vmplug::testing::bind));
+    CHECK(on.report.ended == outcome::rolled_back);
+    REQUIRE(on.last.failure.has_value());
+    CHECK(on.last.failure->code == error_code::host_io);
+    CHECK(on.last.failure->text.find("cannot be recorded") != std::string::npos);
+    CHECK(device.driver == "a driver/../x");
+    CHECK(device.driver_override.empty());
+    CHECK(on.disk.open().empty());
+}
+
+TEST_CASE("an operation of the host alone is given no guest, whatever its record says") {
+    bench on;
+    on.world.faults.plan_fault(6, fault::dies_after);
+    REQUIRE_FALSE(on.run(vmplug::testing::bind));
+    on.world.faults.clear();
+    auto& row = on.disk.rows.at(on.disk.open().front().number);
+    step_record forged;
+    forged.planned = {step_kind::device_add, {{"id", "nic0"}, {"arguments", R"({"id":"nic0"})"}}};
+    forged.state = step_state::begun;
+    row.steps.push_back(forged);
+    REQUIRE(on.recover());
+    REQUIRE(on.reports.size() == 1);
+    REQUIRE(on.reports.front().record.failure.has_value());
+    CHECK(on.reports.front().record.failure->code == error_code::internal);
+    CHECK(on.reports.front().ended != outcome::done);
+    CHECK(on.disk.open().size() == 1);
+    CHECK(on.world.guests["web"].devices.empty());
+}
+
 TEST_CASE(
     "who waits longer than it may is told who has the guest, and leaves the record as it is") {
     bench on;

@@ -5,6 +5,8 @@
 
 #include <boost/asio/detached.hpp>
 
+#include <new>
+
 using namespace vmplug;
 using namespace vmplug::testing;
 using std::chrono::milliseconds;
@@ -142,6 +144,56 @@ TEST_CASE("a process that stays settles by itself what a guest lets go of late")
     CHECK(at.disk.assignments().size() == 2);
     CHECK(at.world.violations.empty());
     CHECK(at.world.guests["web"].clients == 0);
+}
+
+TEST_CASE("what is waited for late survives a guest that is busy and a machine that is short") {
+    crowd at;
+    at.attach(1);
+    at.attach(2);
+    at.time.run();
+    std::stop_source stop;
+    int late = 0;
+    bool has_ended = false;
+    operation_options staying;
+    staying.stop = stop.get_token();
+    late_unplugs keeper(at.one->shared(), staying, [&](const operation_report&) { ++late; });
+    const auto keep = [&]() -> awaitable<void> {
+        co_await keeper.run();
+        has_ended = true;
+    };
+    boost::asio::co_spawn(at.io, keep, boost::asio::detached);
+    auto& guest = at.world.guests["web"];
+    guest.lets_go_after = std::chrono::hours(1);
+    at.patience = seconds(5);
+    at.detach(1);
+    // Somebody has the guest for longer than a turn is waited for.
+    at.time.later(seconds(100), [&] {
+        guest.add_takes = seconds(120);
+        at.attach(3);
+    });
+    // Once there is no memory, and once no journal.
+    bool short_of_memory = false;
+    at.world.latency = [&] {
+        if (std::exchange(short_of_memory, false)) throw std::bad_alloc();
+        return milliseconds(2);
+    };
+    at.time.later(seconds(700), [&] { short_of_memory = true; });
+    at.time.later(seconds(900), [&] { at.disk.bad_load = at.disk.loads; });
+    at.time.later(std::chrono::hours(2), [&] { CHECK(late == 1); });
+    // Asked to stop while it waits, it goes when all that it began has ended.
+    at.time.later(std::chrono::hours(2), [&] { at.detach(2); });
+    at.time.later(std::chrono::hours(2) + seconds(60), [&] {
+        CHECK(at.disk.open().size() == 1);
+        CHECK_FALSE(has_ended);
+        stop.request_stop();
+    });
+    at.time.later(std::chrono::hours(2) + seconds(90), [&] { CHECK(has_ended); });
+    at.time.run();
+    CHECK(has_ended);
+    CHECK(late == 1);
+    CHECK(at.disk.open().size() == 1);
+    CHECK(at.world.violations.empty());
+    CHECK(guest.clients == 0);
 }
 
 TEST_CASE("a guest that ends settles what it left pending") {

@@ -141,9 +141,11 @@ TEST_CASE("nothing is done with a record whose fields are not what they have to 
         {"netdevs", R"([{"name":"../x"}])"},
         {"ids", "8086:10d3;"},
     };
-    for (const auto& [name, value] : values) {
-        CAPTURE(name);
-        CAPTURE(value);
+    for (const auto& each : values) {
+        const auto& [name, value] = each;
+        // No parts of a structured binding: clang 14 captures none.
+        CAPTURE(each.first);
+        CAPTURE(each.second);
         bench on;
         bind_first(on);
         // A release that was left open, at its begin or in the middle.
@@ -170,13 +172,14 @@ TEST_CASE("nothing is done with a record whose fields are not what they have to 
 }
 
 TEST_CASE("a record's subject is checked too") {
-    for (const auto& [name, value] : {std::pair{"device", "0000:01:00.0/../x"},
-                                      {"device", ""},
-                                      {"id", "x\",\"bus"},
-                                      {"guest_pid", "-1"},
-                                      {"guest_start", "x"},
-                                      {"boot_id", "../x"}}) {
-        CAPTURE(name);
+    for (const auto& each : {std::pair{"device", "0000:01:00.0/../x"},
+                             {"device", ""},
+                             {"id", "x\",\"bus"},
+                             {"guest_pid", "-1"},
+                             {"guest_start", "x"},
+                             {"boot_id", "../x"}}) {
+        const auto& [name, value] = each;
+        CAPTURE(each.first);
         operation_record record;
         record.subject["device"] = left;
         CHECK(check_record(record).has_value());

@@ -43,9 +43,10 @@ public:
     void die() {
         if (std::exchange(alive_, false)) disk_.settle_saves_of(number_);
         if (broken_ == mutation::fsync_missing)
-            for (auto& [number, row] : unsynced_)
-                row ? disk_.rows.insert_or_assign(number, *row).second
-                    : disk_.rows.erase(number) > 0;
+            for (auto& [number, row] : unsynced_) {
+                disk_.rows.erase(number);
+                if (row) disk_.rows.emplace(number, *row);
+            }
         std::erase_if(locks_, [this](const auto& each) { return each.second == number_; });
     }
 
@@ -317,7 +318,8 @@ private:
         task<void> note_request(std::string id, std::string asked, std::int64_t number) override {
             in_.check();
             if (in_.disk_.load_fails()) co_return simulated_disk::unreadable();
-            if (!in_.disk_.keys.try_emplace(id, in_.disk_.rows.at(number), asked).second)
+            known_request meant{in_.disk_.rows.at(number), asked};
+            if (!in_.disk_.keys.try_emplace(id, std::move(meant)).second)
                 co_return error{error_code::journal_unavailable, "", "UNIQUE constraint", {}};
             co_return result<void>{};
         }
