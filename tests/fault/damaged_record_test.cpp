@@ -101,7 +101,7 @@ TEST_CASE("a way home that is told by a damaged record is not taken") {
     const auto attached = on.last.number;
     on.world.set_paused(on.world.guests["web"], true);
     REQUIRE(on.run(detach));
-    REQUIRE(on.report.ended == outcome::unplug_pending);
+    REQUIRE(on.report.ended() == outcome::unplug_pending);
     const auto sound = on.disk.rows.at(attached);
     for (auto& each : on.disk.rows.at(attached).steps)
         if (each.planned.kind == step_kind::set_binding) each.prior_state["driver"] = "../x";
@@ -109,7 +109,7 @@ TEST_CASE("a way home that is told by a damaged record is not taken") {
     REQUIRE(on.run(detach));
     REQUIRE(on.last.failure.has_value());
     CHECK(on.last.failure->code == error_code::journal_unavailable);
-    CHECK(on.report.ended == outcome::unknown);
+    CHECK(on.report.ended() == outcome::unknown);
     CHECK(on.world.devices.at(left).driver == "vfio-pci");
     CHECK(on.world.devices.at(left).driver_override == "vfio-pci");
     // It is open as long as that is so.
@@ -124,7 +124,7 @@ TEST_CASE("what is there and could not be believed later is not touched") {
     auto& device = on.world.devices.at(left);
     device.driver = device.native_driver = "a driver/../x";
     REQUIRE(on.run(vmplug::testing::bind));
-    CHECK(on.report.ended == outcome::rolled_back);
+    CHECK(on.report.ended() == outcome::rolled_back);
     REQUIRE(on.last.failure.has_value());
     CHECK(on.last.failure->code == error_code::host_io);
     CHECK(on.last.failure->text.find("cannot be recorded") != std::string::npos);
@@ -145,9 +145,9 @@ TEST_CASE("an operation of the host alone is given no guest, whatever its record
     row.steps.push_back(forged);
     REQUIRE(on.recover());
     REQUIRE(on.reports.size() == 1);
-    REQUIRE(on.reports.front().record.failure.has_value());
-    CHECK(on.reports.front().record.failure->code == error_code::internal);
-    CHECK(on.reports.front().ended != outcome::done);
+    REQUIRE(on.reports.front().record().failure.has_value());
+    CHECK(on.reports.front().record().failure->code == error_code::internal);
+    CHECK(on.reports.front().ended() != outcome::done);
     CHECK(on.disk.open().size() == 1);
     CHECK(on.world.guests["web"].devices.empty());
 }

@@ -4,6 +4,8 @@
 #include "fault/bench.hpp"
 #include "step/step_kind.hpp"
 
+#include <vmplug/step.hpp>
+
 using namespace vmplug;
 using namespace vmplug::testing;
 

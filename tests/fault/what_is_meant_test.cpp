@@ -26,7 +26,7 @@ struct twins : bench {
             request.wait_guest = milliseconds(1);
             return running.attach("db", apart, request);
         }));
-        REQUIRE(report.ended == outcome::done);
+        REQUIRE(report.ended() == outcome::done);
     }
 
     /// As they are when both QEMUs were given that name.
@@ -41,9 +41,9 @@ struct twins : bench {
 };
 
 error why_refused(const bench& on) {
-    REQUIRE(on.report.ended == outcome::refused);
-    REQUIRE(on.report.refusals.size() == 1);
-    return on.report.refusals.front();
+    REQUIRE(on.report.ended() == outcome::refused);
+    REQUIRE(on.report.refusals().size() == 1);
+    return on.report.refusals().front();
 }
 
 error why_detach_is_refused(bench& on, const std::string& guest, const std::string& id) {
@@ -91,7 +91,7 @@ TEST_CASE("of two guests of one name the one that runs is meant") {
     on.call_both_web();
     on.world.end(on.world.guests["web"]);
     REQUIRE(on.run(detach));
-    CHECK(on.report.ended == outcome::done);
+    CHECK(on.report.ended() == outcome::done);
     CHECK(field(on.last.subject, "device") == apart);
 }
 
@@ -101,7 +101,7 @@ TEST_CASE(
     attach_first(on);
     on.world.end(on.world.guests["web"]);
     REQUIRE(on.run(detach));
-    CHECK(on.report.ended == outcome::done);
+    CHECK(on.report.ended() == outcome::done);
     CHECK(on.world.devices.at(left).driver == "e1000");
     twins again;
     again.restart("web");
@@ -143,7 +143,7 @@ TEST_CASE("a detach whose device was given anew while it waited changes nothing"
     CHECK(why_detach_is_refused(on, "web", "nic0").code == error_code::operation_conflict);
     CHECK(on.world.is_in_guest(left));
     REQUIRE(on.run(detach));
-    CHECK(on.report.ended == outcome::done);
+    CHECK(on.report.ended() == outcome::done);
 }
 
 namespace {
@@ -194,10 +194,10 @@ TEST_CASE("of two requests of one key the later one reports the first, however t
     };
     boost::asio::co_spawn(on.io, ask_late, boost::asio::detached);
     REQUIRE(on.run(attach));
-    REQUIRE(on.report.ended == outcome::done);
-    CHECK(repeated.repeated);
-    CHECK(repeated.ended == outcome::done);
-    CHECK(repeated.record.number == on.last.number);
+    REQUIRE(on.report.ended() == outcome::done);
+    CHECK(repeated.is_repeated());
+    CHECK(repeated.ended() == outcome::done);
+    CHECK(repeated.record().number == on.last.number);
     CHECK(on.disk.rows.size() == 1);
     CHECK(on.locks.empty());
 }
