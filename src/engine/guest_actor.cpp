@@ -39,9 +39,9 @@ awaitable<result<void>> guest_seat::take_lease(call_limit limit) {
         if (taken.has_error()) co_return taken.error();
         lease_ = std::move(*taken);
         actor_->held = lease_;
-        const auto left = std::chrono::duration_cast<milliseconds>(end - at_.time.now());
+        const auto left = time_left(end, at_.time.now());
         if (lease_) break;
-        if (limit.stop().stop_requested() || left.count() <= 0) {
+        if (limit.stop().stop_requested() || left.count() == 0) {
             turn_.give_back();
             co_return not_our_turn(other.who);
         }

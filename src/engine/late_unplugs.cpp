@@ -50,8 +50,7 @@ milliseconds late_unplugs::until_reach(guest_seat& seat) const {
     const auto next = seat.next_reach();
     const auto* attempt = std::get_if<reconnect_policy::try_at>(&next);
     if (!attempt) return milliseconds(0);
-    const auto left = attempt->when - shared_.at.time.now();
-    return std::max(std::chrono::duration_cast<milliseconds>(left), milliseconds(0));
+    return time_left(attempt->when, shared_.at.time.now());
 }
 
 /// Looks, when it is time to, and listens from then on.

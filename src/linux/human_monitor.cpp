@@ -13,7 +13,6 @@ namespace {
 
 using boost::asio::awaitable;
 using nlohmann::json;
-using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 /// A value as a property list takes it: commas are doubled.
@@ -44,9 +43,7 @@ awaitable<result<std::string>> run_hmp_line(monitor& through, std::string line, 
 awaitable<result<guest_facts>> survey_over_hmp(hmp_line_runner run, std::string version,
                                                call_limit limit) {
     const auto end = steady_clock::now() + limit.most();
-    const auto left = [&] {
-        return limit.within(std::chrono::duration_cast<milliseconds>(end - steady_clock::now()));
-    };
+    const auto left = [&] { return limit.within(time_left(end, steady_clock::now())); };
     hmp_survey asking(std::move(version));
     const auto lines = hmp_survey_lines();
     for (std::size_t i = 0; i < lines.size(); ++i) {

@@ -16,7 +16,6 @@ namespace vmplug {
 namespace {
 
 using boost::asio::awaitable;
-using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 } // namespace
@@ -45,10 +44,7 @@ awaitable<result<guest_facts>> qmp_guest_link::ask(call_limit limit) {
     guest_survey asking(monitor_->version());
     // One for all questions: a guest that answers each a little before its end is not waited for.
     const auto end = steady_clock::now() + limit.most();
-    const auto left = [end] {
-        const auto time = std::chrono::duration_cast<milliseconds>(end - steady_clock::now());
-        return std::max(time, milliseconds(0));
-    };
+    const auto left = [end] { return time_left(end, steady_clock::now()); };
     for (auto batch = asking.next(); !batch.empty(); batch = asking.next()) {
         std::vector<pending_call> calls;
         for (auto& each : batch)
@@ -109,8 +105,8 @@ public:
     awaitable<guest_news> next(call_limit limit) override {
         const auto end = steady_clock::now() + limit.most();
         for (;;) {
-            const auto left = std::chrono::duration_cast<milliseconds>(end - steady_clock::now());
-            if (left.count() <= 0 || limit.stop().stop_requested()) co_return guest_news::nothing;
+            const auto left = time_left(end, steady_clock::now());
+            if (left.count() == 0 || limit.stop().stop_requested()) co_return guest_news::nothing;
             const auto event = co_await typed_events::next(events_, left, limit.stop());
             // A lost monitor is reported by whatever is asked next.
             if (event.has_error() || lost_some()) co_return guest_news::changed;

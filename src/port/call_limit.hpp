@@ -8,6 +8,14 @@
 
 namespace vmplug {
 
+/// What is left between two times, in whole milliseconds, rounded up: as long as any is left it is
+/// not over. 0 when it is.
+inline std::chrono::milliseconds time_left(std::chrono::steady_clock::time_point end,
+                                           std::chrono::steady_clock::time_point now) {
+    return std::max(std::chrono::ceil<std::chrono::milliseconds>(end - now),
+                    std::chrono::milliseconds(0));
+}
+
 /// How long something is waited for: until the time is over, or until a stop is asked for.
 class call_limit {
 public:

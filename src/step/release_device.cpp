@@ -46,11 +46,6 @@ awaitable<bool> ends_soon(step_context& context, error_code lost) {
     co_return true;
 }
 
-milliseconds until(clock::time_point end, const clock& time) {
-    const auto left = std::chrono::duration_cast<milliseconds>(end - time.now());
-    return std::max(left, milliseconds(0));
-}
-
 /// A stop shortens a look, and does not prevent it: what becomes of the device depends on it.
 awaitable<result<guest_sight>> look_through(guest_link& link, std::string qdev_id,
                                             const step_context& context) {
@@ -127,7 +122,7 @@ public:
     /// Until something is heard, or it is time to ask again. Others may have the guest meanwhile.
     /// Errors: our turn did not come again.
     awaitable<result<void>> hear(clock::time_point end) {
-        const auto left = until(std::min(end, ask_at_), context_.time);
+        const auto left = time_left(std::min(end, ask_at_), context_.time.now());
         const call_limit most(std::min(left, interval_), context_.stop);
         interval_ = std::min(interval_ * 2, longest_interval);
         const std::function<awaitable<void>()> listen = [this, most]() -> awaitable<void> {
