@@ -6,10 +6,10 @@
 #include "host/read_processes.hpp"
 #include "journal/journal_store.hpp"
 #include "linux/process_guests.hpp"
-#include "port/file_leases.hpp"
-#include "port/machine_clock.hpp"
 #include "support/qemu_process.hpp"
 #include "support/simulated_world.hpp"
+#include "system/file_leases.hpp"
+#include "system/machine_clock.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -209,10 +209,10 @@ private:
         request.wait_guest = milliseconds(0);
         const auto guest = "qmp:" + qemus_[static_cast<std::size_t>(i)]->path("qmp");
         const auto report = co_await running.attach(guest, device(round, i), request);
-        for (const auto& each : report.refusals)
+        for (const auto& each : report.refusals())
             MESSAGE(each.where << ": " << each.text);
-        if (report.record.failure) MESSAGE(report.record.failure->text);
-        co_return report.ended.value_or(outcome::unknown);
+        if (report.record().failure) MESSAGE(report.record().failure->text);
+        co_return report.ended().value_or(outcome::unknown);
     }
 
     directory state_;
