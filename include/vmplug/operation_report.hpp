@@ -10,11 +10,12 @@
 
 namespace vmplug {
 
-/// A check said no: nothing was touched, and nothing was written to the journal.
+/// A check said no, or the journal could not be read: nothing was touched.
 struct refused_operation {
     std::vector<error> reasons;
     plan planned;
     operation_record disbelieved; ///< the record that the first reason is about; number 0: none
+    bool repeated = false;        ///< which is an earlier one of the same request id
 };
 
 /// A dry run: what would be done.
@@ -29,10 +30,12 @@ struct settled_operation {
     bool repeated = false; ///< an earlier one of the same request id is reported
 };
 
-/// An operation of the journal that stays as it is: another one works on it, or the kernel.
+/// An operation of the journal that stays as it is: another one works on it, or the kernel, or what
+/// has to be known of it cannot be read now.
 struct left_operation {
     operation_record record;
     error reason;
+    bool in_kernel = false; ///< its process has ended, and what it asked for is still under way
     bool repeated = false;
 };
 

@@ -3,8 +3,8 @@
 namespace vmplug {
 namespace {
 
-/// What a caller's key stands for. What is not said is not in it: keys of an earlier vmplug, which
-/// knew the id alone, stay what they were.
+/// What a caller's key stands for. What is not said is not in it: the key of a plain request stays
+/// what it was in earlier versions, which knew less that could be said.
 std::string asked_of(const std::string& guest, const std::string& device,
                      const attach_request& request) {
     auto text = "attach " + guest + " " + device + " " + request.id;

@@ -240,6 +240,8 @@ void operation_machine::step_absent() {
 }
 
 void operation_machine::leave_open(outcome verdict, error why) {
+    // What could not be read is another record: this one stays believed.
+    if (why.code == error_code::journal_corrupt) why.code = error_code::journal_unavailable;
     record_.ended = verdict;
     record_.failure = std::move(why);
     save_then({action_kind::finish});

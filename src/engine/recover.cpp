@@ -111,10 +111,13 @@ awaitable<operation_report> use_case::recover_one(records& book, operation_recor
     }
     held_leases held(shared_);
     auto taken = co_await hold_again(held, record);
-    if (taken.has_error()) co_return left_operation{std::move(record), taken.error()};
+    if (taken.has_error()) {
+        const bool in_kernel = taken.error().code == error_code::host_stuck;
+        co_return left_operation{std::move(record), taken.error(), in_kernel};
+    }
     // It may have been settled while we waited.
     auto now = co_await book.load(record.number);
-    if (now.has_error()) co_return refusal(now.error());
+    if (now.has_error()) co_return left_operation{std::move(record), now.error()};
     const bool is_closed = now->state == operation_state::closed;
     // What was believed before our turn may have been damaged since.
     if (!is_closed)

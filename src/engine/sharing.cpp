@@ -9,18 +9,23 @@ using boost::asio::awaitable;
 
 namespace {
 
-/// What it says of the way home would go into the record of the detach, which waits instead: it is
-/// no damage of its own.
-error not_believed(const operation_record& attached, const error& why) {
+/// What another record says would go into ours, or ours into it: neither is done, and ours waits.
+/// It is no damage of its own.
+error not_believed(const operation_record& other, const error& why) {
     return {error_code::journal_unavailable,
-            "operation " + std::to_string(attached.number),
+            "operation " + std::to_string(other.number),
             "its record cannot be believed: " + why.where + ": " + why.text,
-            {}};
+            {},
+            advice::distrust_record};
 }
 
 } // namespace
 
 awaitable<result<void>> use_case::sharing::save(std::vector<operation_record> heirs) {
+    // A record of which a part could not be read would be saved without it.
+    for (const auto& heir : heirs)
+        if (const auto fine = check_record(heir); fine.has_error())
+            co_return not_believed(heir, fine.error());
     for (auto& heir : heirs)
         if (auto saved = co_await book_.save(heir); saved.has_error()) co_return saved;
     co_return result<void>();

@@ -236,8 +236,10 @@ result<void> linux_host_control::set_memlock(std::int32_t pid, memlock limits) {
 
 bool linux_host_control::is_alive(const process_identity& process) {
     const auto now = read_identity(files_, process.pid);
+    // What cannot be read has not ended: a device would be taken from a guest that runs.
+    if (!now || now->boot_id.empty()) return files_.exists("/proc/" + std::to_string(process.pid));
     // A zombie has closed all of its files: it holds nothing any more.
-    if (!now || *now != process) return false;
+    if (*now != process) return false;
     const auto stat = files_.read_or_empty("/proc/" + std::to_string(process.pid) + "/stat");
     const auto state = stat.rfind(") ");
     return state == std::string::npos || stat[state + 2] != 'Z';

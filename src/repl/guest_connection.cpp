@@ -35,7 +35,7 @@ guest_connection::guest_connection(const controller& control, std::string name)
 
 awaitable<result<monitor*>> guest_connection::open() {
     co_await settled();
-    if (closed_) co_return closed();
+    if (is_closed()) co_return closed();
     if (auto* there = connection()) co_return there;
     note_loss();
     opening_ = std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor,
@@ -50,7 +50,7 @@ awaitable<result<monitor*>> guest_connection::open() {
         again_.lost(connected.error(), steady_clock::now());
         co_return connected.error();
     }
-    if (closed_) co_return closed();
+    if (is_closed()) co_return closed();
     monitor_ = std::move(*connected);
     again_.connected(steady_clock::now());
     wake_listener();
@@ -73,7 +73,7 @@ void guest_connection::wake_listener() {
 
 awaitable<monitor*> guest_connection::reopen() {
     const auto executor = co_await asio::this_coro::executor;
-    while (!closed_) {
+    while (!is_closed()) {
         if (auto* there = connection()) co_return there;
         note_loss();
         const auto next = again_.next();
@@ -97,7 +97,7 @@ awaitable<void> guest_connection::settled() {
 }
 
 void guest_connection::close() {
-    closed_ = true;
+    closing_.request_stop();
     monitor_.reset();
     wake_listener();
 }

@@ -11,6 +11,7 @@
 
 #include <map>
 #include <memory>
+#include <stop_token>
 
 namespace vmplug {
 
@@ -37,7 +38,10 @@ public:
 
     /// Who waits for events ends; nobody connects any more.
     void close();
-    bool is_closed() const { return closed_; }
+    bool is_closed() const { return closing_.stop_requested(); }
+    std::stop_token closing() const { return closing_.get_token(); }
+
+    bool heard = false; ///< somebody shows its events
 
     /// Empty for a QEMU before 2.5. Errors: why it cannot be asked now.
     boost::asio::awaitable<result<const qmp_schema*>> schema();
@@ -67,7 +71,7 @@ private:
     const controller& control_;
     std::string name_;
     std::unique_ptr<monitor> monitor_;
-    bool closed_ = false;
+    std::stop_source closing_;
     std::shared_ptr<boost::asio::steady_timer> opening_; ///< while one connects: cancelled after it
     reconnect_policy again_;
     std::shared_ptr<boost::asio::steady_timer> pause_; ///< of who listens, until the next attempt

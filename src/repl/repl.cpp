@@ -109,7 +109,8 @@ awaitable<int> repl::state::use(std::string name) {
         co_return out.fail(there.error());
     }
     current = name;
-    if (terminal && is_new) asio::co_spawn(executor, show_events(opened), asio::detached);
+    if (terminal && !std::exchange(opened->heard, true))
+        asio::co_spawn(executor, show_events(opened), asio::detached);
     co_return 0;
 }
 
@@ -119,6 +120,7 @@ awaitable<void> repl::state::use_behind_prompt(std::string name) {
     const auto self = shared_from_this();
     const auto opened = std::make_shared<guest_connection>(context.control, name);
     guests[name] = opened;
+    opened->heard = true;
     current = name;
     const auto there = co_await opened->open();
     if (there.has_value()) co_return co_await show_events(opened);
@@ -138,8 +140,8 @@ awaitable<void> repl::state::show_events(std::shared_ptr<guest_connection> guest
         if (std::exchange(lost, false)) out.guest_is(guest->name(), "connected again");
         auto events = there->subscribe();
         for (;;) {
-            const auto event = co_await events.next(event_interval);
-            if (event.has_error()) break;
+            const auto event = co_await events.next(event_interval, guest->closing());
+            if (event.has_error() || guest->is_closed()) break;
             if (*event) out.event(guest->name(), **event);
         }
         if (guest->is_closed()) co_return;

@@ -20,7 +20,7 @@ void put_limits(const memlock& limits, fields& values) {
 
 /// Nothing: the record says nothing of them.
 result<std::optional<memlock>> parse_limits(const fields& values) {
-    if (!values.contains("soft_bytes") && !values.contains("hard_bytes"))
+    if (field(values, "soft_bytes").empty() && field(values, "hard_bytes").empty())
         return std::optional<memlock>();
     const auto fine =
         field_check(values).has("soft_bytes", is_unsigned).has("hard_bytes", is_unsigned).verdict();

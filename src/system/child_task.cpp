@@ -1,8 +1,12 @@
 #include "system/child_task.hpp"
 
+#include "port/call_limit.hpp"
+#include "system/fork_guard.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -11,6 +15,7 @@
 
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -198,18 +203,24 @@ given_up_children& given_up() {
     return all;
 }
 
-/// Returns when nobody has the other end of that pipe.
+/// Mostly a fraction of a millisecond. A child that is stopped, or hangs while it closes a file of
+/// ours on a server that does not answer, is not waited for.
+constexpr std::chrono::milliseconds patience{500};
+
+/// Returns when nobody has the other end of that pipe, or that takes too long.
 void await_end(int pipe_end) {
-    char nothing = 0;
-    while (::read(pipe_end, &nothing, 1) < 0 && errno == EINTR) {
-    }
+    const auto end = std::chrono::steady_clock::now() + patience;
+    pollfd watched{pipe_end, 0, 0};
+    for (auto left = patience; left.count() > 0;
+         left = time_left(end, std::chrono::steady_clock::now()))
+        if (::poll(&watched, 1, static_cast<int>(left.count())) >= 0 || errno != EINTR) break;
     ::close(pipe_end);
 }
 
 /// Our own Ctrl-C must not reach a write that is half done: the child leaves our process group.
 ///
-/// When this returns, the child has nothing of ours but `leases`: what another operation gives back
-/// a moment later is nobody's then.
+/// When this returns, the child has nothing of ours but `leases`, unless it hangs: what another
+/// operation gives back a moment later is nobody's then.
 result<child_task> start(const std::function<void(int report)>& work,
                          std::vector<int> leases = {}) {
     given_up().reap();
@@ -224,6 +235,7 @@ result<child_task> start(const std::function<void(int report)>& work,
             ::close(each);
         return error{error_code::host_io, "pipe", std::strerror(reason), {}};
     }
+    const std::lock_guard one_at_a_time(fork_guard());
     const int pid = ::fork();
     if (pid == 0) {
         ::setpgid(0, 0);
@@ -240,6 +252,11 @@ result<child_task> start(const std::function<void(int report)>& work,
 }
 
 } // namespace
+
+std::mutex& fork_guard() {
+    static std::mutex guard;
+    return guard;
+}
 
 void give_up(const child_task& child) {
     given_up().add(child.pid);

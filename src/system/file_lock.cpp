@@ -1,5 +1,6 @@
 #include "system/file_lock.hpp"
 
+#include "system/fork_guard.hpp"
 #include "system/private_directory.hpp"
 
 #include <algorithm>
@@ -164,7 +165,9 @@ file_lock& file_lock::operator=(file_lock&& from) noexcept {
 }
 
 file_lock::~file_lock() {
+    std::unique_lock<std::mutex> no_child_begins;
     if (held_) {
+        no_child_begins = std::unique_lock(fork_guard());
         const std::lock_guard guard(held_mutex);
         held.erase(descriptor_);
     }

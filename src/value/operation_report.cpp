@@ -6,7 +6,7 @@ std::optional<outcome> operation_report::ended() const {
     if (std::holds_alternative<refused_operation>(*this)) return outcome::refused;
     if (const auto* settled = std::get_if<settled_operation>(this)) return settled->record.ended;
     const auto* left = std::get_if<left_operation>(this);
-    if (left && left->reason.code == error_code::host_stuck) return outcome::stuck;
+    if (left && left->in_kernel) return outcome::stuck;
     return std::nullopt;
 }
 
@@ -28,11 +28,13 @@ const operation_record& operation_report::record() const {
 bool operation_report::is_repeated() const {
     if (const auto* settled = std::get_if<settled_operation>(this)) return settled->repeated;
     if (const auto* left = std::get_if<left_operation>(this)) return left->repeated;
+    if (const auto* refused = std::get_if<refused_operation>(this)) return refused->repeated;
     const auto* seen = std::get_if<previewed_operation>(this);
     return seen && seen->repeated;
 }
 
 operation_report operation_report::repeated() && {
+    if (auto* refused = std::get_if<refused_operation>(this)) refused->repeated = true;
     if (auto* settled = std::get_if<settled_operation>(this)) settled->repeated = true;
     if (auto* left = std::get_if<left_operation>(this)) left->repeated = true;
     if (auto* seen = std::get_if<previewed_operation>(this)) seen->repeated = true;

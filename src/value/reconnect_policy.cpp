@@ -20,7 +20,7 @@ void reconnect_policy::lost(error why, time_point now) {
 }
 
 reconnect_policy::answer reconnect_policy::next() const {
-    if (!ended_) return try_at{due_};
+    if (!ended_) return try_at{connected_since_ ? *connected_since_ : due_};
     error why{error_code::monitor_gone, {}, "its process has ended", {}};
     if (last_) {
         why.where = last_->where;

@@ -119,6 +119,35 @@ TEST_CASE("a way home that is told by a damaged record is not taken") {
     CHECK(on.world.devices.at(left).driver == "e1000");
 }
 
+TEST_CASE("nothing is handed over to a record that cannot be believed") {
+    bench on;
+    attach_first(on);
+    const auto attach_neighbour = [](use_case& running) {
+        attach_request request;
+        request.id = "nic1";
+        request.wait_guest = milliseconds(1);
+        return running.attach("web", right, request);
+    };
+    REQUIRE(on.run(attach_neighbour));
+    REQUIRE(on.report.ended() == outcome::done);
+    const auto heir = on.last.number;
+    const auto sound = on.disk.rows.at(heir);
+    auto damaged = sound;
+    damaged.steps.clear();
+    damaged.failure = error{error_code::journal_corrupt, "steps", "they cannot be read", {}};
+    on.disk.rows.at(heir) = damaged;
+    REQUIRE(on.run(detach));
+    CHECK(on.report.ended() == outcome::unknown);
+    REQUIRE(on.last.failure.has_value());
+    CHECK(on.last.failure->code == error_code::journal_unavailable);
+    CHECK(on.disk.rows.at(heir).version == damaged.version);
+    CHECK(on.disk.rows.at(heir).steps.empty());
+    on.disk.rows.at(heir) = sound;
+    REQUIRE(on.recover());
+    CHECK(on.disk.open().empty());
+    CHECK(on.disk.rows.at(heir).steps.size() > sound.steps.size());
+}
+
 TEST_CASE("what is there and could not be believed later is not touched") {
     bench on;
     auto& device = on.world.devices.at(left);

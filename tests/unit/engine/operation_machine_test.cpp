@@ -292,6 +292,15 @@ TEST_CASE("a way home that cannot be planned is left open") {
     CHECK(w.saves.back().state != operation_state::closed);
 }
 
+TEST_CASE("what cannot be read of others is no damage of its own") {
+    world w;
+    w.home = error{error_code::journal_corrupt, "", "another record is damaged", ""};
+    operation_machine machine(detach_of({"a", "b"}));
+    CHECK(run(machine, w) == outcome::unknown);
+    REQUIRE(machine.record().failure);
+    CHECK(machine.record().failure->code == error_code::journal_unavailable);
+}
+
 TEST_CASE("what others have taken over is not reverted") {
     world w;
     w.fail_apply = "b";

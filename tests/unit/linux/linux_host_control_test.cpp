@@ -19,6 +19,17 @@ using namespace vmplug;
 using boost::asio::awaitable;
 using std::chrono::milliseconds;
 
+TEST_CASE("a process of which nothing can be read has not ended") {
+    std::string directory = "/tmp/vmplug-host-XXXXXX";
+    REQUIRE(::mkdtemp(directory.data()) != nullptr);
+    std::filesystem::create_directories(directory + "/proc/77");
+    linux_host_control host{file_tree(directory)};
+    CHECK(host.is_alive({"boot", 77, 5}));
+    std::filesystem::remove(directory + "/proc/77");
+    CHECK_FALSE(host.is_alive({"boot", 77, 5}));
+    std::filesystem::remove_all(directory);
+}
+
 TEST_CASE("a write that hangs is given up at its deadline, and nobody waits for its child") {
     std::string directory = "/tmp/vmplug-host-XXXXXX";
     REQUIRE(::mkdtemp(directory.data()) != nullptr);

@@ -81,6 +81,10 @@ TEST_CASE("a record that says half of a limit is not believed") {
     half.erase("hard_bytes");
     CHECK(find_step_kind("set_memlock")->check(told_limit, half).has_error());
     CHECK(find_step_kind("set_memlock")->check(told_limit, before_limit).has_value());
+    // Of an earlier vmplug: none were known.
+    const fields none{{"soft_bytes", ""}, {"hard_bytes", ""}};
+    CHECK(find_step_kind("set_memlock")->check(told_limit, none).has_value());
+    CHECK_FALSE(inverse("set_memlock", told_limit, none));
 }
 
 TEST_CASE("of a limit that was raised twice the lower one was there first") {

@@ -89,6 +89,10 @@ TEST_CASE("who connected before its time is connected") {
         at.fail();
     at.policy.connected(at.now + milliseconds(1));
     CHECK(at.policy.is_connected());
+    // There is one to be had now, whatever would have been waited for.
+    const auto next = at.policy.next();
+    REQUIRE(std::holds_alternative<reconnect_policy::try_at>(next));
+    CHECK(std::get<reconnect_policy::try_at>(next).when <= at.now + milliseconds(1));
     at.policy.lost(attempts::refused(), at.now + hours(1));
     CHECK_FALSE(at.policy.is_connected());
     at.now += hours(1);
