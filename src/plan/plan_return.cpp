@@ -41,7 +41,9 @@ std::vector<step> take_back(const operation_record& done,
         if (auto inverse = kind->inverse(each->planned.arguments, each->prior_state))
             back.push_back(std::move(*inverse));
     }
-    std::ranges::stable_partition(back, [](const step& each) { return !device_of(each).empty(); });
+    // clang 14 takes no std::ranges::stable_partition of libstdc++.
+    std::stable_partition(back.begin(), back.end(),
+                          [](const step& each) { return !device_of(each).empty(); });
     return back;
 }
 
